@@ -1,0 +1,2 @@
+//! HAKMEM as a Rust global allocator.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The kernel and CPU seam.
+#![no_std]
