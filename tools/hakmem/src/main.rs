@@ -1,0 +1,2 @@
+//! The hakmem command.
+fn main() {}
