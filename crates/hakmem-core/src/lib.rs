@@ -1,7 +1,41 @@
-//! The HAKMEM allocator.
+//! The HAKMEM allocator: no_std, allocates nothing, never panics.
+//!
+//! The modules, bottom up; each uses only those above it in this list:
+//!
+//! 1. `policy` - every tunable number, as data
+//! 2. `sizes` - size classes and span sizes, proved at compile time
+//! 3. `sync` - counters with one writer, a lock-free stack
+//! 4. `footprint` - bytes mapped, now and at most
+//! 5. `guard` - names misuse
+//! 6. `foreign` - blocks of libc's own allocator
+//! 7. `meta` - memory for descriptors
+//! 8. `span` - blocks of one class in a row
+//! 9. `pagemap` - what every 64 KiB of address space is
+//! 10. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 11. `space` - all segments, and when free memory goes back
+//! 12. `medium` - blocks of whole slabs
+//! 13. `large` - blocks that are mappings of their own
+//! 14. `heap` - thread heaps: the fast paths and their cold twins
+//! 15. `stats` - counters folded into a report
+//! 16. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod footprint;
+pub mod foreign;
+pub mod guard;
+pub mod heap;
+pub mod large;
+pub mod medium;
+pub mod meta;
+pub mod pagemap;
 pub mod policy;
+pub mod process;
+pub mod segment;
+pub mod sizes;
+pub mod space;
+pub mod span;
+pub mod stats;
+pub mod sync;

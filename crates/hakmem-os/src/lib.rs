@@ -1,2 +1,21 @@
-//! The kernel and CPU seam.
+//! OS box: the kernel, the CPU and the C library, behind one narrow seam.
+//!
+//! Answers for: mapping and giving back memory, the clock, the futex lock, the thread-local slot, thread exit, fork, and
+//! asking libc for its own functions. It is the only crate with system calls, inline assembly and `cfg(target_*)`.
+//! Contract: nothing here allocates, panics or touches `errno`; every kernel call may fail and says so.
+//! Called by: the cold parts of `hakmem-core`, and `hakmem-capi` for start-up.
+//! Observable: [`kernel::calls`], the number of kernel calls by kind.
 #![no_std]
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
+compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
+
+pub mod console;
+pub mod futex;
+pub mod kernel;
+pub mod libc_calls;
+pub mod process;
+pub mod slot;
+mod syscall;
+pub mod thread;
+pub mod vm;

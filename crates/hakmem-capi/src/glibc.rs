@@ -1,0 +1,118 @@
+//! glibc's extensions: trimming, tuning and introspection, answered from our own statistics.
+//!
+//! # Safety
+//! `malloc_info` writes to the stream that it is given.
+
+use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
+use hakmem_core::stats::{self, Totals};
+use hakmem_core::{heap, large, process, space};
+use hakmem_os::console::{Console, STDERR};
+use hakmem_os::libc_calls::write_stream;
+
+/// `malloc_trim`: gives back all free memory; 1 if there was any. The pad is not needed: nothing is kept at a top.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
+    heap::collect();
+    let slabs = space::purge(true);
+    let mappings = large::release_kept(true);
+    c_int::from(slabs | mappings)
+}
+
+/// `malloc_stats`: the statistics as a table on standard error.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_stats() {
+    process::print(&mut Console::new(STDERR), false);
+}
+
+/// `struct mallinfo2` of `<malloc.h>`; `mallinfo` has the same fields as `int`.
+#[repr(C)]
+pub struct Info<T> {
+    arena: T,
+    ordblks: T,
+    smblks: T,
+    hblks: T,
+    hblkhd: T,
+    usmblks: T,
+    fsmblks: T,
+    uordblks: T,
+    fordblks: T,
+    keepcost: T,
+}
+
+fn info<T: Default>(number: impl Fn(u64) -> T) -> Info<T> {
+    let totals = stats::totals();
+    let large = large::extent();
+    let free = totals.cached_bytes + totals.free_bytes + totals.dirty_bytes;
+    Info {
+        arena: number(totals.mapped_bytes.saturating_sub(large.mapped as u64)),
+        ordblks: number(totals.segments),
+        smblks: T::default(),
+        hblks: number(stats::live_large_blocks()),
+        hblkhd: number(large.mapped as u64),
+        usmblks: T::default(),
+        fsmblks: T::default(),
+        uordblks: number(totals.live_bytes),
+        fordblks: number(free),
+        keepcost: number(totals.dirty_bytes),
+    }
+}
+
+/// `mallinfo2`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> Info<usize> {
+    info(|number| number as usize)
+}
+
+/// `mallinfo`, whose fields are too small for most programs of today and stop at their largest value.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> Info<c_int> {
+    info(|number| c_int::try_from(number).unwrap_or(c_int::MAX))
+}
+
+/// `mallopt`: 1 for the parameters that glibc knows. They tune mechanisms that do not exist here, so nothing changes.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(parameter: c_int, _value: c_int) -> c_int {
+    /// M_ARENA_MAX (-8) to M_TRIM_THRESHOLD (-1), and M_MXFAST (1), of glibc's `<malloc.h>`.
+    const KNOWN: [c_int; 9] = [-8, -7, -6, -5, -4, -3, -2, -1, 1];
+    c_int::from(KNOWN.contains(&parameter))
+}
+
+/// Text into a C stream.
+struct Stream(*mut c_void);
+
+impl Write for Stream {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: the stream that the caller of `malloc_info` opened.
+        unsafe { write_stream(self.0, text.as_bytes()) };
+        Ok(())
+    }
+}
+
+/// `malloc_info`: the statistics as XML to a stream; 0, or EINVAL for options other than 0.
+///
+/// # Safety
+/// `stream` is an open stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_int {
+    if options != 0 {
+        return hakmem_os::process::EINVAL;
+    }
+    match write_xml(&mut Stream(stream), &stats::totals()) {
+        Ok(()) => 0,
+        Err(fmt::Error) => -1,
+    }
+}
+
+fn write_xml(out: &mut Stream, totals: &Totals) -> fmt::Result {
+    writeln!(out, "<malloc version=\"hakmem-{}\">", env!("CARGO_PKG_VERSION"))?;
+    for (name, value, _) in totals.entries() {
+        writeln!(out, "<total type=\"{name}\" value=\"{value}\"/>")?;
+    }
+    writeln!(out, "<sizes>")?;
+    for (what, row) in stats::rows().filter(|(_, row)| row.allocations != 0) {
+        let live = row.allocations.wrapping_sub(row.frees);
+        writeln!(out, "<size block=\"{what}\" allocations=\"{}\" live=\"{live}\"/>", row.allocations)?;
+    }
+    writeln!(out, "</sizes>\n</malloc>")
+}

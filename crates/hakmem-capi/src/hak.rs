@@ -1,0 +1,71 @@
+//! The functions of `hakmem.h`: the same family under names of its own, and what no standard has a name for.
+//!
+//! # Safety
+//! As the functions they stand for.
+
+use crate::glibc::malloc_trim;
+use crate::malloc;
+use core::ffi::{c_char, c_int, c_void};
+use hakmem_core::process;
+use hakmem_core::stats::{self, Totals};
+use hakmem_os::console::Console;
+
+macro_rules! same {
+    ($($name:ident = $of:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
+        #[doc = concat!("`", stringify!($of), "` under a name of its own.")]
+        ///
+        /// # Safety
+        /// As the function it stands for.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+            // Some of these functions are safe and some are not.
+            #[allow(unused_unsafe)]
+            // SAFETY: the caller's.
+            unsafe { malloc::$of($($argument),*) }
+        }
+    )*};
+}
+
+same! {
+    hak_malloc = malloc(size: usize) -> *mut c_void;
+    hak_calloc = calloc(count: usize, size: usize) -> *mut c_void;
+    hak_realloc = realloc(block: *mut c_void, size: usize) -> *mut c_void;
+    hak_reallocarray = reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void;
+    hak_free = free(block: *mut c_void) -> ();
+    hak_free_sized = free_sized(block: *mut c_void, size: usize) -> ();
+    hak_free_aligned_sized = free_aligned_sized(block: *mut c_void, align: usize, size: usize) -> ();
+    hak_aligned_alloc = aligned_alloc(align: usize, size: usize) -> *mut c_void;
+    hak_posix_memalign = posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int;
+    hak_memalign = memalign(align: usize, size: usize) -> *mut c_void;
+    hak_valloc = valloc(size: usize) -> *mut c_void;
+    hak_pvalloc = pvalloc(size: usize) -> *mut c_void;
+    hak_malloc_usable_size = malloc_usable_size(block: *mut c_void) -> usize;
+}
+
+/// The version, as "major.minor.patch".
+#[unsafe(no_mangle)]
+pub extern "C" fn hak_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Gives everything back that this thread caches, and all free memory to the system.
+#[unsafe(no_mangle)]
+pub extern "C" fn hak_collect() {
+    malloc_trim(0);
+}
+
+/// Fills in the statistics.
+///
+/// # Safety
+/// `out` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hak_stats_read(out: *mut Totals) {
+    // SAFETY: the caller's.
+    unsafe { out.write(stats::totals()) };
+}
+
+/// Writes the statistics to a file descriptor, as a table or as one line of JSON.
+#[unsafe(no_mangle)]
+pub extern "C" fn hak_stats_print(fd: c_int, json: c_int) {
+    process::print(&mut Console::new(fd), json != 0);
+}

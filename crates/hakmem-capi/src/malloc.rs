@@ -1,0 +1,249 @@
+//! The standard allocation functions, and the names that glibc gives them besides.
+//!
+//! # Safety
+//! Each function has the contract of the C standard, of POSIX or of glibc; blocks passed in are live ones.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use hakmem_core::{foreign, guard, heap, pagemap};
+use hakmem_os::process::{EINVAL, ENOMEM, errno, set_enomem, set_errno};
+use hakmem_os::vm::PAGE;
+
+/// `malloc`: `size` bytes, aligned to 16 from 16 bytes up.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    heap::allocate(size).cast()
+}
+
+/// `calloc`: `count` times `size` zero bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        Some(bytes) => heap::allocate_zeroed(bytes).cast(),
+        None => overflow(),
+    }
+}
+
+#[cold]
+fn overflow() -> *mut c_void {
+    set_enomem();
+    ptr::null_mut()
+}
+
+/// `free`: null is ignored; `errno` is kept.
+///
+/// # Safety
+/// As C's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: the caller's.
+    unsafe { heap::free(block.cast()) }
+}
+
+/// `realloc`: as glibc's, size 0 frees and returns null.
+///
+/// # Safety
+/// As C's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc(size);
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        if size == 0 {
+            heap::free(block.cast());
+            return ptr::null_mut();
+        }
+        if heap::usable_size(block.cast()).is_none() {
+            return realloc_unknown(block, size);
+        }
+        heap::reallocate(block.cast(), size, 1).cast()
+    }
+}
+
+#[cold]
+fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
+    if pagemap::entry_anywhere(block as usize) == 0 {
+        return foreign::reallocate(block.cast(), size).cast();
+    }
+    guard::not_a_block("realloc", block.cast());
+    overflow()
+}
+
+/// `reallocarray`: `realloc` with an overflow check.
+///
+/// # Safety
+/// As `realloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's.
+        Some(bytes) => unsafe { realloc(block, bytes) },
+        None => overflow(),
+    }
+}
+
+fn invalid() -> *mut c_void {
+    set_errno(EINVAL);
+    ptr::null_mut()
+}
+
+/// `aligned_alloc`: EINVAL unless `align` is a power of two; any size will do.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    if align.is_power_of_two() { heap::allocate_aligned(size, align).cast() } else { invalid() }
+}
+
+/// `memalign`: like `aligned_alloc`, with `align` rounded up to a power of two.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) => heap::allocate_aligned(size, align).cast(),
+        None => invalid(),
+    }
+}
+
+/// `posix_memalign`: returns the error, and leaves `errno` and, on failure, `*out` alone.
+///
+/// # Safety
+/// `out` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+        return EINVAL;
+    }
+    let before = errno();
+    let block = heap::allocate_aligned(size, align);
+    if block.is_null() {
+        set_errno(before);
+        return ENOMEM;
+    }
+    // SAFETY: the caller's.
+    unsafe { out.write(block.cast()) };
+    0
+}
+
+/// `valloc`: aligned to a page.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    heap::allocate_aligned(size, PAGE).cast()
+}
+
+/// `pvalloc`: whole pages.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    match size.max(1).checked_next_multiple_of(PAGE) {
+        Some(size) => heap::allocate_aligned(size, PAGE).cast(),
+        None => overflow(),
+    }
+}
+
+/// `malloc_usable_size`: all of it may be written; 0 for null.
+///
+/// # Safety
+/// `block` is null or a live block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    match heap::usable_size(block.cast()) {
+        Some(size) => size,
+        None if pagemap::entry_anywhere(block as usize) == 0 => foreign::usable_size(block.cast()),
+        None => {
+            guard::not_a_block("malloc_usable_size", block.cast());
+            0
+        }
+    }
+}
+
+/// C23's `free_sized`. The size is not needed, so a wrong one does no harm.
+///
+/// # Safety
+/// As `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    // SAFETY: the caller's.
+    unsafe { heap::free(block.cast()) }
+}
+
+/// C23's `free_aligned_sized`.
+///
+/// # Safety
+/// As `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+    // SAFETY: the caller's.
+    unsafe { heap::free(block.cast()) }
+}
+
+/// `cfree`, from before C89.
+///
+/// # Safety
+/// As `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut c_void) {
+    // SAFETY: the caller's.
+    unsafe { heap::free(block.cast()) }
+}
+
+/// glibc's internal name for `malloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    malloc(size)
+}
+
+/// glibc's internal name for `calloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    calloc(count, size)
+}
+
+/// glibc's internal name for `realloc`.
+///
+/// # Safety
+/// As `realloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's.
+    unsafe { realloc(block, size) }
+}
+
+/// glibc's internal name for `free`.
+///
+/// # Safety
+/// As `free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
+    // SAFETY: the caller's.
+    unsafe { heap::free(block.cast()) }
+}
+
+/// glibc's internal name for `memalign`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
+    memalign(align, size)
+}
+
+/// glibc's internal name for `valloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
+    valloc(size)
+}
+
+/// glibc's internal name for `pvalloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
+    pvalloc(size)
+}
+
+/// glibc's internal name for `posix_memalign`.
+///
+/// # Safety
+/// As `posix_memalign`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    // SAFETY: the caller's.
+    unsafe { posix_memalign(out, align, size) }
+}

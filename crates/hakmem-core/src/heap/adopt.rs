@@ -1,0 +1,145 @@
+//! Heaps change hands: a new thread adopts one from the pool or makes one, an exiting thread leaves its own there.
+//!
+//! # Safety
+//! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
+
+use super::{Big, Heap, Status, Tally, GROUND};
+use crate::meta;
+use crate::pagemap;
+use crate::sizes::CLASSES;
+use crate::sync::Stack;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+use hakmem_os::futex::Lock;
+use hakmem_os::slot;
+use hakmem_os::thread::ExitHook;
+
+static POOL: Stack<Heap> = Stack::new();
+static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
+static EXIT: ExitHook = ExitHook::new();
+static START: Lock = Lock::new();
+
+/// The slot's state word in a thread whose heap is gone for good.
+const EXITING: usize = 1;
+
+/// Readies the process: the page map, the hook at thread exit. Called with the first heap; more calls do nothing.
+pub fn start() {
+    let _once = START.lock();
+    if NEWEST.load(Acquire).is_null() {
+        pagemap::start();
+        EXIT.register(leave);
+    }
+}
+
+/// Every heap ever made, latest first.
+pub(super) fn all() -> impl Iterator<Item = &'static Heap> {
+    let mut at = NEWEST.load(Acquire);
+    core::iter::from_fn(move || {
+        // SAFETY: null or a heap, which lives for ever.
+        let heap = unsafe { at.as_ref() }?;
+        at = heap.older.load(Relaxed);
+        Some(heap)
+    })
+}
+
+/// A heap for this thread; `None` if it is exiting or memory is out.
+#[cold]
+#[inline(never)]
+pub(super) fn attach() -> Option<&'static Heap> {
+    if slot::state() == EXITING {
+        return None;
+    }
+    let heap = take()?;
+    heap.status.store(Status::Owned as u32, Release);
+    slot::set_distance(heap.anchor().wrapping_sub(&raw const GROUND.offsets as usize));
+    slot::set_heap(heap.anchor());
+    // From here on this thread can allocate, which libc may do now.
+    EXIT.arm(heap.anchor());
+    Some(heap)
+}
+
+fn take() -> Option<&'static Heap> {
+    if NEWEST.load(Acquire).is_null() {
+        start();
+    }
+    if let Some(heap) = POOL.pop() {
+        return Some(heap);
+    }
+    // SAFETY: numbers, null pointers, empty lists: zero is valid. Zero is also pooled, unlocked, not busy.
+    let heap = unsafe { meta::make::<Heap>() }?;
+    (0..CLASSES).for_each(|class| heap.grant(class));
+    let mut newest = NEWEST.load(Acquire);
+    loop {
+        heap.older.store(newest, Relaxed);
+        match NEWEST.compare_exchange(newest, ptr::from_ref(heap).cast_mut(), AcqRel, Acquire) {
+            Ok(_) => return Some(heap),
+            Err(now) => newest = now,
+        }
+    }
+}
+
+/// Runs `work` with a heap of the pool: for a thread that is exiting, and for a signal handler in the middle of its
+/// thread's slow path. Nothing is left behind, however often it is done.
+#[cold]
+pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
+    let heap = take()?;
+    let answer = work(heap);
+    POOL.push(heap);
+    answer
+}
+
+/// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
+unsafe extern "C" fn leave(_anchor: *mut c_void) {
+    let Some(heap) = Heap::current() else { return };
+    // Destructors that run after this one may allocate and free: they borrow.
+    slot::set_state(EXITING);
+    slot::set_distance(0);
+    slot::set_heap(0);
+    heap.flush_all();
+    heap.status.store(Status::Pooled as u32, Release);
+    POOL.push(heap);
+}
+
+/// In a child just forked: the other threads are gone. Their heaps go to the pool, but for those that were being changed.
+/// Single bins are never inconsistent: their fast paths commit by one store.
+pub extern "C" fn after_fork_in_child() {
+    let mine = Heap::current();
+    for heap in all() {
+        let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
+        if heap.lock.is_held() && !(is_mine && heap.busy.get()) {
+            heap.status.store(Status::Lost as u32, Release);
+            if is_mine {
+                slot::set_distance(0);
+                slot::set_heap(0);
+            }
+        } else if !is_mine && heap.status() == Status::Owned {
+            heap.busy.set(false);
+            heap.status.store(Status::Pooled as u32, Release);
+            POOL.push(heap);
+        }
+    }
+}
+
+static STRAY_FREES: [AtomicU64; CLASSES] = [const { AtomicU64::new(0) }; CLASSES];
+
+/// Counts a free by a thread without a heap.
+pub(super) fn count_stray_free(class: usize) {
+    STRAY_FREES[class].fetch_add(1, Relaxed);
+}
+
+/// Frees by threads without a heap.
+pub(super) fn stray_frees(class: usize) -> u64 {
+    STRAY_FREES[class].load(Relaxed)
+}
+
+/// Lets `count` count in this thread's tally, or in a borrowed heap's.
+pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) {
+    match heap {
+        Some(heap) => count(&heap.tallies[kind as usize]),
+        None => drop(borrow(|heap| Some(count(&heap.tallies[kind as usize])))),
+    }
+}

@@ -1,0 +1,227 @@
+//! Allocation: the fast path and, beside it, what it falls back to.
+//!
+//! # Safety
+//! A block taken from a bin's list is free and this thread's; its first word is the link.
+
+use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small};
+use crate::large;
+use crate::medium;
+use crate::pagemap;
+use crate::sizes::{BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, TABLE_MAX, class_of, class_of_aligned};
+use crate::span::next_of;
+use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
+use hakmem_os::{process, slot};
+
+/// Takes the first block of the bin `offset` bytes into this thread's bins; 0 if it has none.
+#[inline(always)]
+fn pop(offset: usize) -> usize {
+    let anchor = slot::add_distance(&raw const GROUND.offsets as usize);
+    // SAFETY: this thread's bin, or the ground's, whose lists are always empty.
+    let bin = unsafe { &*((anchor + offset).wrapping_sub(BINS_BYTES) as *const Bin) };
+    let block = bin.head.load(Relaxed);
+    if block != 0 {
+        // SAFETY: the first block of the list.
+        bin.head.store(unsafe { next_of(block) }, Relaxed);
+        bin.pops.store(bin.pops.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+    block
+}
+
+/// Allocates `size` bytes; null and ENOMEM when memory is out. Aligned to 16 from 16 bytes up, to 8 below.
+///
+/// A small block that a bin has costs 15 instructions; nothing is read but the thread's slot, one table word, the bin and
+/// the block.
+#[inline(always)]
+pub fn allocate(size: usize) -> *mut u8 {
+    if size <= TABLE_MAX {
+        let block = pop(GROUND.offsets[size.wrapping_add(7) >> 3] as usize);
+        if block != 0 {
+            return block as *mut u8;
+        }
+    }
+    allocate_cold(size)
+}
+
+/// [`allocate`] for C++: aligned to 16 whatever the size, which compilers assume of `operator new`.
+#[inline(always)]
+pub fn allocate_for_new(size: usize) -> *mut u8 {
+    if size <= TABLE_MAX {
+        let block = pop(GROUND.offsets_for_new[size.wrapping_add(7) >> 3] as usize);
+        if block != 0 {
+            return block as *mut u8;
+        }
+    }
+    allocate_cold(size.max(16))
+}
+
+/// [`allocate`] where the class is known at compile time.
+#[inline(always)]
+pub fn allocate_class(class: usize) -> *mut u8 {
+    let block = pop(class * size_of::<Bin>());
+    if block != 0 { block as *mut u8 } else { allocate_cold(BLOCK_SIZE[class] as usize) }
+}
+
+#[inline(never)]
+extern "C" fn allocate_cold(size: usize) -> *mut u8 {
+    if size > SMALL_MAX {
+        return or_enomem(allocate_big(size, 1));
+    }
+    let class = class_of(size);
+    let block = if size > TABLE_MAX { pop(class * size_of::<Bin>()) } else { 0 };
+    if block != 0 { block as *mut u8 } else { or_enomem(supply(class)) }
+}
+
+/// The block that was found, or null and ENOMEM: set here and not by the C functions, which would have to wait for the
+/// answer instead of jumping to the cold path.
+#[inline]
+fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
+    match found {
+        Some((block, _)) => block as *mut u8,
+        None => {
+            process::set_enomem();
+            ptr::null_mut()
+        }
+    }
+}
+
+/// A block of `class` from this thread's run, or from behind it; the flag says whether it is zero.
+#[inline]
+fn supply(class: usize) -> Option<(usize, bool)> {
+    match Heap::for_slow_path() {
+        Some(heap) => heap.supply(class),
+        None => adopt::borrow(|heap| heap.supply(class)),
+    }
+}
+
+impl Heap {
+    #[inline]
+    pub(super) fn supply(&self, class: usize) -> Option<(usize, bool)> {
+        let lane = &self.lanes[class];
+        let block = lane.bump.get();
+        if block == lane.end.get() {
+            return self.refill(class);
+        }
+        lane.bump.set(block + BLOCK_SIZE[class] as usize);
+        lane.bumped.add(1);
+        Some((block, lane.fresh.get()))
+    }
+}
+
+/// A medium or large block; the flag says whether it is zero.
+#[cold]
+fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
+    if size > REQUEST_MAX {
+        return None;
+    }
+    let heap = Heap::for_slow_path();
+    if let Some(heap) = heap {
+        heap.tick();
+    }
+    let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
+        (Big::Medium, medium::allocate(size))
+    } else {
+        (Big::Large, large::allocate(size, align))
+    };
+    let block = block?;
+    adopt::tally(heap, kind, |tally| {
+        tally.allocations.add(1);
+        tally.bytes_in.add(usable_of(block.0) as u64);
+    });
+    Some(block)
+}
+
+fn usable_of(block: usize) -> usize {
+    free::usable_size_of(pagemap::entry_anywhere(block), block).unwrap_or(0)
+}
+
+/// Allocates `size` zero bytes; null when memory is out. Memory fresh from the system is not written again.
+#[inline(always)]
+pub fn allocate_zeroed(size: usize) -> *mut u8 {
+    if size <= TABLE_MAX {
+        let offset = GROUND.offsets[size.wrapping_add(7) >> 3] as usize;
+        let block = pop(offset);
+        if block != 0 {
+            // All that `usable_size` promises is zeroed.
+            // SAFETY: the block is this caller's, and that long.
+            unsafe { ptr::write_bytes(block as *mut u8, 0, BLOCK_SIZE[offset / size_of::<Bin>()] as usize) };
+            return block as *mut u8;
+        }
+    }
+    allocate_zeroed_cold(size)
+}
+
+#[inline(never)]
+extern "C" fn allocate_zeroed_cold(size: usize) -> *mut u8 {
+    let found = if size > SMALL_MAX {
+        allocate_big(size, 1)
+    } else {
+        let class = class_of(size);
+        match pop(class * size_of::<Bin>()) {
+            0 => supply(class),
+            block => Some((block, false)),
+        }
+    };
+    if let Some((block, false)) = found {
+        // SAFETY: the block is this caller's, and that long.
+        unsafe { ptr::write_bytes(block as *mut u8, 0, usable_of(block)) };
+    }
+    or_enomem(found)
+}
+
+/// Allocates `size` bytes at a multiple of `align`, a power of two; null when memory is out.
+pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    let class = class_of_aligned(size, align);
+    if class < CLASSES {
+        return allocate_class(class);
+    }
+    or_enomem(if align > REQUEST_MAX { None } else { allocate_big(size, align) })
+}
+
+/// Changes the size of a block of ours, moving it if need be; null when memory is out, and then the block is as it was.
+/// `align` is what the new block must be aligned to. A pointer that is not ours must not come here.
+///
+/// # Safety
+/// `block` is a live block, and the caller forgets it unless null comes back.
+pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
+    let address = block as usize;
+    let entry = pagemap::entry_anywhere(address);
+    let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
+    if size > REQUEST_MAX {
+        return or_enomem(None);
+    }
+    let aligned = address & (align - 1) == 0;
+    if is_small(entry) {
+        // Stay while at least half of the block is used.
+        if size <= old && size >= old / 2 && aligned {
+            return block;
+        }
+    } else if size > SMALL_MAX && aligned {
+        let resized = if large::is_large(entry) {
+            (size > MEDIUM_MAX / 2).then(|| large::resize(entry, address, size)).flatten()
+        } else {
+            (size <= MEDIUM_MAX).then(|| medium::resize(address, size)).flatten()
+        };
+        if let Some(now) = resized
+            && now & (align - 1) == 0
+        {
+            let kind = if large::is_large(entry) { Big::Large } else { Big::Medium };
+            adopt::tally(Heap::for_slow_path(), kind, |tally| {
+                tally.bytes_in.add(usable_of(now) as u64);
+                tally.bytes_out.add(old as u64);
+            });
+            return now as *mut u8;
+        }
+    }
+    let new = if align <= 16 { allocate(size) } else { allocate_aligned(size, align) };
+    if new.is_null() {
+        // A block that could not shrink is still large enough.
+        return if size <= old && aligned { block } else { new };
+    }
+    // SAFETY: both blocks are at least that long, and different.
+    unsafe {
+        ptr::copy_nonoverlapping(block, new, old.min(size));
+        free::free(block);
+    }
+    new
+}

@@ -1,0 +1,405 @@
+//! Thread heaps: the HOT box (bins) and its cold twins.
+//!
+//! A heap has one owner, the thread whose slot points at it. Its memory is laid out around one address, the *anchor*:
+//!
+//! ```text
+//!   heap                          anchor
+//!   | shared part | ... | bins    | lanes ...        |
+//!                        ^ anchor - BINS_BYTES + 16 * class
+//! ```
+//!
+//! so that a page map entry XOR the anchor is the distance to the bin (see [`crate::pagemap`]).
+//!
+//! Who may touch what: bins, and the owner's part of the lanes, the owner alone and without locks; spans, lists of spans and
+//! the receiving end of the inbox, whoever holds the lock, which the owner takes on slow paths and others may take to serve
+//! a heap whose owner sleeps; the inbox's sending end, everybody. Counters are written by the owner or under the lock.
+//!
+//! Of one bin
+//!
+//! ```text
+//!   blocks on the list  =  held + (granted - room) - pops
+//! ```
+//!
+//! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since.
+//!
+//! # Safety
+//! Heaps come from `meta` and are never unmapped, so a reference to one is good for ever. Lists run through free blocks.
+
+mod adopt;
+mod alloc;
+mod free;
+mod refill;
+mod remote;
+
+pub use adopt::{after_fork_in_child, start};
+pub use alloc::{allocate, allocate_aligned, allocate_class, allocate_for_new, allocate_zeroed, reallocate};
+pub use free::{free, free_class, usable_size};
+
+use crate::sizes::{BLOCK_SIZE, CLASSES, TABLE_MAX, class_of};
+use crate::span::{Span, SpanList};
+use crate::sync::{Counter, Linked};
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
+use hakmem_os::futex::{Held, Lock};
+use hakmem_os::slot;
+
+/// The hot part of a size class in a heap.
+#[repr(C)]
+pub struct Bin {
+    /// Free blocks, latest first; 0 for none.
+    head: AtomicUsize,
+    /// Frees left until the list is settled.
+    room: AtomicU32,
+    /// Blocks popped since it was last settled.
+    pops: AtomicU32,
+}
+
+/// Bytes of all bins of a heap.
+pub const BINS_BYTES: usize = CLASSES * size_of::<Bin>();
+/// Distance from a heap to its anchor, and the alignment of both.
+const ANCHOR: usize = 2048;
+
+/// The cold part of a size class in a heap.
+#[repr(C)]
+pub struct Lane {
+    /// Next block of the run, and the end of the run. Equal when it is used up.
+    bump: Cell<usize>,
+    end: Cell<usize>,
+    run: Cell<*const Span>,
+    /// Whether the run's blocks are zero.
+    fresh: Cell<bool>,
+    /// Whether the bin overflowed since it was last empty: then it is too small for what the program does.
+    overflowed: Cell<bool>,
+    held: Cell<u32>,
+    granted: Cell<u32>,
+    /// Blocks the bin may hold.
+    limit: Cell<u32>,
+    /// Spans with blocks to give; under the lock.
+    partial: SpanList,
+    bumped: Counter,
+    popped: Counter,
+    pushed: Counter,
+    refills: Counter,
+    spans_taken: Counter,
+    spans_retired: Counter,
+    sent: Counter,
+    received: Counter,
+}
+
+/// Counts of blocks that are too large for a class.
+#[derive(Default)]
+pub struct Tally {
+    allocations: Counter,
+    frees: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+}
+
+/// What a heap is at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Status {
+    /// In the pool, or just made.
+    Pooled = 0,
+    /// Some thread's.
+    Owned = 1,
+    /// Its owner vanished in a fork while it was being changed; never touched again.
+    Lost = 2,
+}
+
+/// Blocks of another heap on their way to it.
+#[repr(C)]
+struct Outgoing {
+    owner: Cell<usize>,
+    first: Cell<usize>,
+    last: Cell<usize>,
+    count: Cell<u32>,
+    bytes: Cell<u32>,
+}
+
+const ROUTES: usize = 4;
+
+/// A thread heap.
+#[repr(C, align(2048))]
+pub struct Heap {
+    link: AtomicPtr<Heap>,
+    /// The heap made before this one.
+    older: AtomicPtr<Heap>,
+    status: AtomicU32,
+    lock: Lock,
+    /// Whether the owner is in a slow path: a signal handler that allocates in the middle of one must keep out.
+    busy: Cell<bool>,
+    /// Slow paths taken, to read the clock now and then.
+    ticks: Cell<u32>,
+    /// Blocks freed by others, a chain pushed as a whole.
+    inbox: AtomicUsize,
+    inbox_blocks: AtomicUsize,
+    inbox_bytes: AtomicUsize,
+    /// Lookups that found no block of ours.
+    misses: Counter,
+    outgoing: [Outgoing; ROUTES],
+    /// Medium and large blocks.
+    tallies: [Tally; 2],
+    filler: [u8; ANCHOR - SHARED_BYTES - BINS_BYTES],
+    bins: [Bin; CLASSES],
+    lanes: [Lane; CLASSES],
+}
+
+const SHARED_BYTES: usize = 64 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
+
+const _: () = {
+    assert!(offset_of!(Heap, lanes) == ANCHOR);
+    assert!(offset_of!(Heap, bins) == ANCHOR - BINS_BYTES);
+    assert!(size_of::<Bin>() == 16);
+};
+
+// SAFETY: the module's doc says which thread may touch which field when.
+unsafe impl Sync for Heap {}
+
+// SAFETY: `link` returns one field; made by `meta`, so never unmapped; aligned to 2048.
+unsafe impl Linked for Heap {
+    fn link(&self) -> &AtomicPtr<Heap> {
+        &self.link
+    }
+}
+
+/// What stands where a thread's heap would be before it has one: empty bins, and beside them the table from sizes to bins.
+#[repr(C, align(64))]
+struct Ground {
+    bins: [Bin; CLASSES],
+    /// For each multiple of 8: how far into the bins its class's bin lies.
+    offsets: [u16; TABLE_MAX / 8 + 1],
+    /// The same where blocks must be aligned to 16 whatever their size.
+    offsets_for_new: [u16; TABLE_MAX / 8 + 1],
+}
+
+static GROUND: Ground = Ground {
+    bins: [const { Bin { head: AtomicUsize::new(0), room: AtomicU32::new(0), pops: AtomicU32::new(0) } }; CLASSES],
+    offsets: offsets(0),
+    offsets_for_new: offsets(16),
+};
+
+const fn offsets(least: usize) -> [u16; TABLE_MAX / 8 + 1] {
+    let mut offsets = [0; TABLE_MAX / 8 + 1];
+    let mut at = 0;
+    while at < offsets.len() {
+        let size = if at * 8 < least { least } else { at * 8 };
+        offsets[at] = (class_of(size) * size_of::<Bin>()) as u16;
+        at += 1;
+    }
+    offsets
+}
+
+/// The page map entry of a slab of `class` that belongs to the heap with this anchor.
+fn entry_for(anchor: usize, class: usize) -> usize {
+    anchor ^ (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES)
+}
+
+/// The class in an entry of small blocks.
+fn class_in(entry: usize) -> usize {
+    ((entry & (ANCHOR - 1)) - (ANCHOR - BINS_BYTES)) / size_of::<Bin>()
+}
+
+/// The anchor in an entry of small blocks.
+fn anchor_in(entry: usize) -> usize {
+    !entry & !(ANCHOR - 1)
+}
+
+/// Whether an entry is one of small blocks: user addresses have their top bit clear, so these have it set.
+fn is_small(entry: usize) -> bool {
+    (entry as isize) < 0
+}
+
+/// Work on a heap's spans under its lock. Spans that became empty are released when the lock is free again, since that may
+/// take a kernel call.
+struct Inside<'a> {
+    heap: &'a Heap,
+    held: Option<Held<'a>>,
+    by_owner: bool,
+    retired: SpanList,
+}
+
+impl Heap {
+    fn anchor(&self) -> usize {
+        ptr::from_ref(self) as usize + ANCHOR
+    }
+
+    fn at_anchor(anchor: usize) -> &'static Heap {
+        // SAFETY: anchors come from the slot and from page map entries, which hold only anchors of heaps.
+        unsafe { &*((anchor - ANCHOR) as *const Heap) }
+    }
+
+    /// This thread's heap, if it has one.
+    #[inline]
+    fn current() -> Option<&'static Heap> {
+        let anchor = slot::heap();
+        (anchor != 0).then(|| Heap::at_anchor(anchor))
+    }
+
+    /// This thread's heap for a slow path: made or adopted if need be; `None` for a thread that is exiting, for a signal
+    /// handler that interrupted a slow path, and where memory is out.
+    fn for_slow_path() -> Option<&'static Heap> {
+        let heap = Heap::current().or_else(adopt::attach)?;
+        (!heap.busy.get()).then_some(heap)
+    }
+
+    /// What this heap is at the moment.
+    pub fn status(&self) -> Status {
+        match self.status.load(Acquire) {
+            0 => Status::Pooled,
+            1 => Status::Owned,
+            _ => Status::Lost,
+        }
+    }
+
+    /// Every heap ever made, latest first.
+    pub fn all() -> impl Iterator<Item = &'static Heap> {
+        adopt::all()
+    }
+
+    /// Takes the lock as the owner.
+    fn enter(&self) -> Inside<'_> {
+        self.busy.set(true);
+        Inside { heap: self, held: Some(self.lock.lock()), by_owner: true, retired: SpanList::default() }
+    }
+
+    /// Takes the lock as somebody else, if it is free.
+    fn visit(&self) -> Option<Inside<'_>> {
+        let held = self.lock.try_lock()?;
+        (self.status() != Status::Lost).then(|| Inside {
+            heap: self,
+            held: Some(held),
+            by_owner: false,
+            retired: SpanList::default(),
+        })
+    }
+
+    /// Brings `held` up to date with what the fast paths did.
+    fn settle(&self, class: usize) {
+        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
+        let pops = bin.pops.load(Relaxed);
+        bin.pops.store(0, Relaxed);
+        let room = bin.room.load(Relaxed);
+        let pushes = lane.granted.replace(room).wrapping_sub(room);
+        lane.popped.add(u64::from(pops));
+        lane.pushed.add(u64::from(pushes));
+        lane.held.set(lane.held.get().wrapping_add(pushes).wrapping_sub(pops));
+    }
+
+    /// Sets how many frees may come before the list is settled again.
+    fn grant(&self, class: usize) {
+        /// Settling costs about twenty instructions; this spreads them.
+        const LEAST: u32 = 4;
+        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
+        let room = lane.limit.get().saturating_sub(lane.held.get()).max(LEAST);
+        lane.granted.set(room);
+        bin.room.store(room, Relaxed);
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        drop(self.held.take());
+        if self.by_owner {
+            self.heap.busy.set(false);
+        }
+        while let Some(span) = self.retired.pop() {
+            refill::release(span);
+        }
+    }
+}
+
+/// Counts of one size class, or of medium or large blocks, summed over all heaps.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Blocks allocated.
+    pub allocations: u64,
+    /// Blocks freed, by whichever thread.
+    pub frees: u64,
+    /// Allocations served from a bin's list.
+    pub from_list: u64,
+    /// Allocations served from a run.
+    pub from_bump: u64,
+    /// Times a bin was empty.
+    pub refills: u64,
+    /// Spans taken from segments.
+    pub spans_taken: u64,
+    /// Spans given back.
+    pub spans_retired: u64,
+    /// Frees sent to another thread's heap.
+    pub remote_sent: u64,
+    /// Frees received.
+    pub remote_received: u64,
+    /// Bytes in the program's hands.
+    pub live_bytes: u64,
+    /// Bytes in bins and runs.
+    pub cached_bytes: u64,
+}
+
+/// The counts of `class`. Exact when no thread is in the allocator.
+pub fn row(class: usize) -> Row {
+    let mut row = Row::default();
+    let block = u64::from(BLOCK_SIZE[class]);
+    for heap in Heap::all() {
+        let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
+        let pops = u64::from(bin.pops.load(Relaxed));
+        let pushes = u64::from(lane.granted.get().wrapping_sub(bin.room.load(Relaxed)));
+        let listed = u64::from(lane.held.get()).wrapping_add(pushes).wrapping_sub(pops);
+        row.from_list += lane.popped.get() + pops;
+        row.from_bump += lane.bumped.get();
+        row.frees += lane.pushed.get() + pushes + lane.sent.get();
+        row.refills += lane.refills.get();
+        row.spans_taken += lane.spans_taken.get();
+        row.spans_retired += lane.spans_retired.get();
+        row.remote_sent += lane.sent.get();
+        row.remote_received += lane.received.get();
+        row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
+    }
+    row.frees += adopt::stray_frees(class);
+    row.remote_sent += adopt::stray_frees(class);
+    row.allocations = row.from_list + row.from_bump;
+    row.live_bytes = row.allocations.wrapping_sub(row.frees).wrapping_mul(block);
+    row
+}
+
+/// The kinds of blocks without a class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Big {
+    /// Slabs of a segment.
+    Medium = 0,
+    /// A mapping of its own.
+    Large = 1,
+}
+
+/// The counts of medium or large blocks.
+pub fn big_row(kind: Big) -> Row {
+    let mut row = Row::default();
+    let mut bytes = 0_u64;
+    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]) {
+        row.allocations += tally.allocations.get();
+        row.frees += tally.frees.get();
+        bytes = bytes.wrapping_add(tally.bytes_in.get()).wrapping_sub(tally.bytes_out.get());
+    }
+    row.live_bytes = bytes;
+    row
+}
+
+/// Lookups that found no block of ours, and the number of heaps ever made.
+pub fn misses_and_heaps() -> (u64, u64) {
+    Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
+}
+
+/// Gives back all that this thread's heap caches, and all that came in for other heaps.
+pub fn collect() {
+    if let Some(heap) = Heap::for_slow_path() {
+        heap.flush_all();
+    }
+    for heap in Heap::all() {
+        heap.serve();
+    }
+}

@@ -1,0 +1,324 @@
+//! Between bins and spans: filling an empty bin, emptying a full one, and passing empty spans on.
+//!
+//! # Safety
+//! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
+
+use super::{BINS_BYTES, Bin, Heap, Inside, class_in, entry_for, is_small};
+use crate::guard;
+use crate::large;
+use crate::pagemap;
+use crate::policy;
+use crate::segment::Run;
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SPAN_SLABS};
+use crate::space;
+use crate::span::{Span, next_of, set_next};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// How many spans are looked at for the fullest one.
+const CANDIDATES: usize = 8;
+/// Slow paths between two looks at the clock.
+const TICKS: u32 = 32;
+
+impl Heap {
+    /// Gets a block of `class` when the bin and the run have none: from what others freed, from a partly used span, from a
+    /// new one. `None` when memory is out.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
+        let lane = &self.lanes[class];
+        self.tick();
+        self.settle(class);
+        self.adapt(class);
+        lane.held.set(0);
+        lane.refills.add(1);
+        self.send_all();
+        {
+            let inside = self.enter();
+            inside.drain();
+            if self.bins[class].head.load(Relaxed) == 0 {
+                inside.take_from_span(class);
+            }
+        }
+        if let Some(block) = self.take_listed(class) {
+            return Some((block, false));
+        }
+        if lane.bump.get() == lane.end.get() && !self.take_new_span(class) {
+            // The last resort: what other classes of this heap have at hand may free a span.
+            self.flush_all();
+            space::purge(true);
+            if !self.take_new_span(class) {
+                self.grant(class);
+                return None;
+            }
+        }
+        self.grant(class);
+        self.supply(class)
+    }
+
+    /// Pops a block of the bin that was just filled.
+    fn take_listed(&self, class: usize) -> Option<usize> {
+        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
+        let block = bin.head.load(Relaxed);
+        if block == 0 {
+            return None;
+        }
+        // SAFETY: the first block of the list.
+        bin.head.store(unsafe { next_of(block) }, Relaxed);
+        lane.held.set(lane.held.get().wrapping_sub(1));
+        lane.popped.add(1);
+        self.grant(class);
+        Some(block)
+    }
+
+    fn take_new_span(&self, class: usize) -> bool {
+        let slabs = SPAN_SLABS[class] as usize;
+        let Some(run) = space::claim(slabs) else { return false };
+        let span = run.span();
+        span.start(run.base(), class, run.zero);
+        for back in 0..slabs {
+            run.segment.spans[run.first + back].set_back(back);
+        }
+        pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
+        self.lanes[class].spans_taken.add(1);
+        self.take_run(class, span);
+        true
+    }
+
+    fn take_run(&self, class: usize, span: &'static Span) {
+        let lane = &self.lanes[class];
+        let (bump, end, fresh) = span.take_run();
+        lane.bump.set(bump);
+        lane.end.set(end);
+        lane.fresh.set(fresh);
+        lane.run.set(span);
+    }
+
+    /// A bin that overflowed and then ran empty is too small for what the program does: it may hold twice as much.
+    fn adapt(&self, class: usize) {
+        let lane = &self.lanes[class];
+        let most = most_held(class);
+        let now = lane.limit.get();
+        let next = if lane.overflowed.replace(false) { now * 2 } else { now };
+        lane.limit.set(next.clamp(u32::min(least_held(class), most), most));
+    }
+
+    /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn overflow(&self, class: usize) {
+        let lane = &self.lanes[class];
+        self.settle(class);
+        if lane.held.get() >= lane.limit.get() && !self.busy.get() {
+            lane.overflowed.set(true);
+            self.flush(class, lane.limit.get() / 2);
+        }
+        self.grant(class);
+    }
+
+    /// Gives all but the latest `keep` blocks of a settled bin back to their spans.
+    fn flush(&self, class: usize, keep: u32) {
+        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
+        let mut rest = bin.head.load(Relaxed);
+        if keep == 0 {
+            bin.head.store(0, Relaxed);
+        } else {
+            let mut last = rest;
+            for _ in 1..keep {
+                // SAFETY: `last` is on the list, or 0 when the list is shorter than it was counted to be.
+                last = if last == 0 { 0 } else { unsafe { next_of(last) } };
+            }
+            if last == 0 {
+                return;
+            }
+            // SAFETY: as above; the list now ends at `last`.
+            unsafe {
+                rest = next_of(last);
+                set_next(last, 0);
+            }
+        }
+        lane.held.set(keep.min(lane.held.get()));
+        let inside = self.enter();
+        // SAFETY: the rest of the list, blocks of this heap.
+        unsafe { inside.put_all(rest) };
+    }
+
+    /// Gives everything this heap has at hand back to the spans, and empty spans to their segments. By its owner.
+    pub(super) fn flush_all(&self) {
+        self.send_all();
+        for class in 0..CLASSES {
+            self.settle(class);
+            if self.bins[class].head.load(Relaxed) != 0 {
+                self.flush(class, 0);
+            }
+            self.lanes[class].held.set(0);
+            self.grant(class);
+        }
+        let inside = self.enter();
+        inside.drain_to_spans();
+        for class in 0..CLASSES {
+            inside.return_run(class);
+        }
+    }
+
+    /// Serves a heap whose owner may be asleep: what others freed goes back to its spans.
+    pub(super) fn serve(&self) {
+        if self.inbox.load(Relaxed) != 0
+            && let Some(inside) = self.visit()
+        {
+            inside.drain_to_spans();
+        }
+    }
+
+    /// Counts slow paths, and makes a purge pass when one is due.
+    pub(super) fn tick(&self) {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks.is_multiple_of(TICKS) && space::pass_is_due() {
+            space::purge(false);
+            large::release_kept(false);
+        }
+    }
+}
+
+/// Blocks of `class` that policy lets a bin hold.
+fn most_held(class: usize) -> u32 {
+    let policy = policy::current();
+    (policy.cache_bytes / BLOCK_SIZE[class] as usize).clamp(2, policy.cache_blocks.max(2)) as u32
+}
+
+/// Blocks of `class` that a bin may hold before it has shown that it needs more.
+fn least_held(class: usize) -> u32 {
+    (2048 / BLOCK_SIZE[class]).clamp(2, 32)
+}
+
+/// The span that a block of ours lies in.
+fn span_of(block: usize) -> Option<&'static Span> {
+    let segment = pagemap::segment_of(block)?;
+    let slab = block / SLAB % SLABS;
+    Some(&segment.spans[slab - segment.spans[slab].back()])
+}
+
+/// Releases the slabs of an empty span.
+pub(super) fn release(span: &'static Span) {
+    let base = span.base();
+    if let Some(segment) = pagemap::segment_of(base) {
+        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false }.release();
+    }
+}
+
+impl Inside<'_> {
+    /// Takes the free blocks, or the run, of the fullest of the first few partly used spans.
+    fn take_from_span(&self, class: usize) {
+        let lane = &self.heap.lanes[class];
+        let spans = lane.partial.iter().take(CANDIDATES);
+        let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.free_blocks()) else {
+            return;
+        };
+        if span.free_blocks() != 0 {
+            let chain = span.take_list((lane.limit.get() / 2).max(1));
+            self.heap.bins[class].head.store(chain.first, Relaxed);
+            lane.held.set(chain.count);
+        } else {
+            self.heap.take_run(class, span);
+        }
+        if !span.has_room() {
+            lane.partial.remove(span);
+        }
+    }
+
+    /// As the owner, takes what others freed: into bins as far as they have room, else to the spans.
+    fn drain(&self) {
+        let mut block = self.take_inbox();
+        while block != 0 {
+            // SAFETY: the inbox holds free blocks of this heap.
+            let next = unsafe { next_of(block) };
+            let entry = pagemap::entry_anywhere(block);
+            debug_assert!(is_small(entry));
+            let class = class_in(entry);
+            let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
+            if lane.held.get() < lane.limit.get() {
+                // SAFETY: as above; the bin is the owner's, which this is.
+                unsafe { set_next(block, bin.head.load(Relaxed)) };
+                bin.head.store(block, Relaxed);
+                lane.held.set(lane.held.get() + 1);
+                lane.received.add(1);
+            } else {
+                lane.received.add(1);
+                // SAFETY: a free block of this heap.
+                unsafe { self.put(block) };
+            }
+            block = next;
+        }
+    }
+
+    /// Puts what others freed into the spans.
+    fn drain_to_spans(&self) {
+        let mut block = self.take_inbox();
+        while block != 0 {
+            // SAFETY: the inbox holds free blocks of this heap.
+            let next = unsafe { next_of(block) };
+            self.heap.lanes[class_in(pagemap::entry_anywhere(block))].received.add(1);
+            // SAFETY: as above.
+            unsafe { self.put(block) };
+            block = next;
+        }
+    }
+
+    /// Puts a list of blocks back into their spans.
+    ///
+    /// # Safety
+    /// Free blocks of this heap.
+    unsafe fn put_all(&self, mut block: usize) {
+        while block != 0 {
+            // SAFETY: the caller's.
+            unsafe {
+                let next = next_of(block);
+                self.put(block);
+                block = next;
+            }
+        }
+    }
+
+    /// Puts a block back into its span.
+    ///
+    /// # Safety
+    /// A free block of this heap.
+    #[inline]
+    unsafe fn put(&self, block: usize) {
+        let Some(span) = span_of(block) else { return };
+        // SAFETY: a free block of this span.
+        if !unsafe { span.put(block) } {
+            return guard::freed_twice(block as *mut u8);
+        }
+        let lane = &self.heap.lanes[span.class()];
+        if span.is_empty() {
+            lane.partial.remove(span);
+            lane.spans_retired.add(1);
+            self.retired.push(span);
+        } else if !span.is_listed() {
+            lane.partial.push(span);
+        }
+    }
+
+    /// Gives the unused part of a run back to its span.
+    fn return_run(&self, class: usize) {
+        let lane = &self.heap.lanes[class];
+        let bump = lane.bump.get();
+        if bump == lane.end.get() {
+            return;
+        }
+        // SAFETY: a run that is not used up has a span, which lives in a descriptor for ever.
+        let span: &'static Span = unsafe { &*lane.run.get() };
+        lane.bump.set(lane.end.get());
+        span.return_run(bump);
+        if span.is_empty() {
+            lane.partial.remove(span);
+            lane.spans_retired.add(1);
+            self.retired.push(span);
+        } else if !span.is_listed() {
+            lane.partial.push(span);
+        }
+    }
+}
+
+const _: () = assert!(BINS_BYTES == CLASSES * size_of::<Bin>());

@@ -1,0 +1,97 @@
+//! Frees of blocks that belong to another heap: collected, handed over as chains, served if the owner does not.
+//!
+//! # Safety
+//! Chains run through blocks that their users gave up; the sender owns them until the exchange that hands them over.
+
+use super::{Heap, Inside, Outgoing, ROUTES, anchor_in, class_in};
+use crate::policy;
+use crate::sizes::BLOCK_SIZE;
+use crate::span::set_next;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// An inbox with more than this is served by whoever sends to it.
+const INBOX_BLOCKS: usize = 4096;
+const INBOX_BYTES: usize = 1 << 20;
+
+impl Heap {
+    /// Frees `block`, whose page map entry names another heap.
+    ///
+    /// # Safety
+    /// `block` is a block of that heap, given up by its user.
+    pub(super) unsafe fn free_remote(entry: usize, block: usize) {
+        let (owner, class) = (anchor_in(entry), class_in(entry));
+        let size = BLOCK_SIZE[class];
+        let Some(heap) = Heap::for_slow_path() else {
+            // SAFETY: a chain of one.
+            unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
+            return super::adopt::count_stray_free(class);
+        };
+        heap.lanes[class].sent.add(1);
+        let route = &heap.outgoing[owner / super::ANCHOR % ROUTES];
+        if route.owner.get() != owner {
+            route.send();
+            route.owner.set(owner);
+        }
+        // SAFETY: the block is free and this thread's to link.
+        unsafe { set_next(block, route.first.get()) };
+        if route.first.replace(block) == 0 {
+            route.last.set(block);
+        }
+        route.count.set(route.count.get() + 1);
+        route.bytes.set(route.bytes.get() + size);
+        let policy = policy::current();
+        if route.count.get() as usize >= policy.remote_batch || route.bytes.get() as usize >= policy.remote_bytes {
+            route.send();
+        }
+    }
+
+    /// Hands over all that waits to be handed over.
+    pub(super) fn send_all(&self) {
+        self.outgoing.iter().for_each(Outgoing::send);
+    }
+
+    /// Takes a chain of `count` blocks of this heap from another thread.
+    ///
+    /// # Safety
+    /// The blocks are free, linked from `first` to `last`, and the sender's to give.
+    unsafe fn receive(&self, first: usize, last: usize, count: usize, bytes: usize) {
+        let mut head = self.inbox.load(Relaxed);
+        loop {
+            // SAFETY: `last` is the sender's until the exchange.
+            unsafe { set_next(last, head) };
+            match self.inbox.compare_exchange_weak(head, first, Release, Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        let blocks = self.inbox_blocks.fetch_add(count, Relaxed) + count;
+        let bytes = self.inbox_bytes.fetch_add(bytes, AcqRel) + bytes;
+        if blocks > INBOX_BLOCKS || bytes > INBOX_BYTES {
+            self.serve();
+        }
+    }
+}
+
+impl Outgoing {
+    fn send(&self) {
+        let first = self.first.replace(0);
+        if first != 0 {
+            let (count, bytes) = (self.count.replace(0), self.bytes.replace(0));
+            let owner = Heap::at_anchor(self.owner.get());
+            // SAFETY: the chain that was built block by block in `free_remote`.
+            unsafe { owner.receive(first, self.last.get(), count as usize, bytes as usize) };
+        }
+    }
+}
+
+impl Inside<'_> {
+    /// Takes the whole inbox.
+    pub(super) fn take_inbox(&self) -> usize {
+        if self.heap.inbox.load(Relaxed) == 0 {
+            return 0;
+        }
+        self.heap.inbox_blocks.store(0, Relaxed);
+        self.heap.inbox_bytes.store(0, Relaxed);
+        self.heap.inbox.swap(0, Acquire)
+    }
+}

@@ -1,0 +1,326 @@
+//! Segments: 2 MiB of address space in 32 slabs, and the one word that says which of them are free.
+//!
+//! A slab is in one of three states, and [`Segment::state`] is the only place that says so:
+//!
+//! ```text
+//!   taken --release--> free, dirty --purge--> free, clean
+//!     ^                    |                      |
+//!     +------- claim ------+----------------------+
+//! ```
+//!
+//! A claim or a release is one compare-and-swap of that word, so no lock is held, no state is ever half written, and a
+//! process that forks in the middle of it loses one span at most. Purging claims the slabs like any allocation and releases
+//! them clean, so the kernel call happens while nobody else can want them. A segment whose 32 slabs are all free can be
+//! claimed whole and unmapped; its descriptor stays and serves another segment later.
+//!
+//! # Safety
+//! Whoever claimed slabs owns their memory until it releases them.
+
+use crate::meta;
+use crate::pagemap;
+use crate::sizes::{SEGMENT, SLAB, SLABS};
+use crate::space;
+use crate::span::Span;
+use crate::sync::{Linked, Stack};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use hakmem_os::vm;
+
+/// Descriptor of a segment; out of band, never unmapped.
+#[repr(C, align(64))]
+pub struct Segment {
+    /// Low half: slabs that are free. High half: those of them that hold old contents.
+    state: AtomicU64,
+    /// Slabs that were already free and dirty when the last purge pass came by.
+    idle: AtomicU32,
+    /// Place in the registry; 0 is none.
+    pub(crate) index: AtomicU32,
+    base: AtomicUsize,
+    link: AtomicPtr<Segment>,
+    /// Descriptors of the spans, at the index of their first slab.
+    pub spans: [Span; SLABS],
+}
+
+// SAFETY: `link` returns one field; made by `meta`, so never unmapped; aligned to 64.
+unsafe impl Linked for Segment {
+    fn link(&self) -> &AtomicPtr<Segment> {
+        &self.link
+    }
+}
+
+/// Slabs claimed from a segment: a run of `slabs` from slab `first`.
+#[derive(Clone, Copy)]
+pub struct Run {
+    /// The segment.
+    pub segment: &'static Segment,
+    /// First slab.
+    pub first: usize,
+    /// How many.
+    pub slabs: usize,
+    /// Whether all of it is zero, fresh from the system.
+    pub zero: bool,
+}
+
+/// The state of all slabs at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct State {
+    /// Free slabs, one bit each.
+    pub free: u32,
+    /// Free slabs that hold old contents: a subset of `free`.
+    pub dirty: u32,
+}
+
+impl State {
+    fn unpack(word: u64) -> State {
+        State { free: word as u32, dirty: (word >> 32) as u32 }
+    }
+
+    fn pack(self) -> u64 {
+        u64::from(self.free) | u64::from(self.dirty) << 32
+    }
+}
+
+const ALL: u32 = u32::MAX;
+
+/// Descriptors without a segment.
+static SPARE: Stack<Segment> = Stack::new();
+
+/// Maps a new segment, with its first `slabs` slabs claimed; `None` when the system has no memory.
+pub fn map(slabs: usize) -> Option<Run> {
+    let segment = match SPARE.pop() {
+        Some(segment) => segment,
+        // SAFETY: atomics and cells of numbers and null pointers: zero is valid. A zero state has nothing free.
+        None => unsafe { meta::make::<Segment>() }?,
+    };
+    if segment.index.load(Relaxed) == 0 && !space::register(segment) {
+        return None;
+    }
+    let base = vm::map_aligned(SEGMENT, SEGMENT);
+    if base == 0 {
+        SPARE.push(segment);
+        return None;
+    }
+    if !pagemap::cover(base, SEGMENT) {
+        // SAFETY: mapped just now, known to nobody.
+        unsafe { vm::unmap(base, SEGMENT) };
+        SPARE.push(segment);
+        return None;
+    }
+    segment.base.store(base, Relaxed);
+    segment.idle.store(0, Relaxed);
+    pagemap::set_segment(base, Some(segment));
+    pagemap::set(base, SLABS, pagemap::FREED);
+    space::note_mapped();
+    segment.state.store(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), Relaxed);
+    space::publish(segment);
+    Some(Run { segment, first: 0, slabs, zero: true })
+}
+
+impl Segment {
+    /// Address of the first slab.
+    pub fn base(&self) -> usize {
+        self.base.load(Relaxed)
+    }
+
+    /// What is free at this moment.
+    pub fn state(&self) -> State {
+        State::unpack(self.state.load(Acquire))
+    }
+
+    /// Claims `slabs` slabs in a row, used ones before fresh ones.
+    pub fn claim(&'static self, slabs: usize) -> Option<Run> {
+        self.change(|state| {
+            let first = find_run(state.dirty, slabs).or_else(|| find_run(state.free, slabs))?;
+            Some((first, mask(first, slabs)))
+        })
+        .map(|(first, taken)| Run { segment: self, first, slabs, zero: taken.dirty == 0 })
+    }
+
+    /// Claims exactly these slabs, if all of them are free: to grow a medium block in place.
+    pub fn claim_at(&'static self, first: usize, slabs: usize) -> Option<Run> {
+        if first + slabs > SLABS {
+            return None;
+        }
+        self.change(|state| {
+            let wanted = mask(first, slabs);
+            (state.free & wanted == wanted).then_some((first, wanted))
+        })
+        .map(|(first, taken)| Run { segment: self, first, slabs, zero: taken.dirty == 0 })
+    }
+
+    /// Claims what `choose` picks out of the state; returns its first answer and what was taken.
+    fn change<T>(&'static self, choose: impl Fn(State) -> Option<(T, u32)>) -> Option<(T, State)> {
+        let mut word = self.state.load(Acquire);
+        loop {
+            let state = State::unpack(word);
+            let (answer, wanted) = choose(state)?;
+            let left = State { free: state.free & !wanted, dirty: state.dirty & !wanted };
+            match self.state.compare_exchange_weak(word, left.pack(), AcqRel, Acquire) {
+                Ok(_) => {
+                    let taken = State { free: wanted, dirty: state.dirty & wanted };
+                    self.idle.fetch_and(!wanted, Relaxed);
+                    space::note_dirty(-(taken.dirty.count_ones() as isize));
+                    space::publish(self);
+                    return Some((answer, taken));
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Gives slabs back: to whoever claims them next.
+    fn release(&'static self, wanted: u32, dirty: bool) {
+        let dirty = if dirty { wanted } else { 0 };
+        self.state.fetch_or(State { free: wanted, dirty }.pack(), AcqRel);
+        space::note_dirty(dirty.count_ones() as isize);
+        space::publish(self);
+    }
+
+    /// Gives the pages of free slabs back to the system: all of them, or those that were free at the last pass too. Unmaps
+    /// the segment where nothing else is left in it. Returns whether anything was given back.
+    pub fn purge(&'static self, everything: bool) -> bool {
+        let old = if everything { ALL } else { self.idle.load(Relaxed) };
+        let claimed = self.change(|state| {
+            let aged = state.dirty & old;
+            // All slabs free and none of them young: take the clean ones too and unmap the whole.
+            let whole = state.free == ALL && aged == state.dirty;
+            let wanted = if whole { ALL } else { aged };
+            (wanted != 0).then_some((whole, wanted))
+        });
+        let purged = match claimed {
+            None => false,
+            Some((true, taken)) => self.unmap(taken),
+            Some((false, taken)) => self.purge_slabs(taken.dirty),
+        };
+        self.idle.store(self.state().dirty, Relaxed);
+        purged
+    }
+
+    fn unmap(&'static self, taken: State) -> bool {
+        let base = self.base();
+        pagemap::set_segment(base, None);
+        pagemap::set(base, SLABS, 0);
+        // SAFETY: every slab is claimed, so nobody refers to the segment.
+        if unsafe { vm::unmap(base, SEGMENT) } {
+            space::note_unmapped();
+            space::note_purged(taken.dirty.count_ones() as usize);
+            SPARE.push(self);
+            return true;
+        }
+        // Too many mappings, say. The segment is as it was.
+        pagemap::set_segment(base, Some(self));
+        pagemap::set(base, SLABS, pagemap::FREED);
+        self.release(taken.dirty, true);
+        self.release(ALL & !taken.dirty, false);
+        false
+    }
+
+    fn purge_slabs(&'static self, mut claimed: u32) -> bool {
+        let mut purged = false;
+        while claimed != 0 {
+            let first = claimed.trailing_zeros() as usize;
+            let slabs = (claimed >> first).trailing_ones() as usize;
+            let run = Run { segment: self, first, slabs, zero: false };
+            claimed &= !mask(first, slabs);
+            purged |= run.give_back();
+        }
+        purged
+    }
+}
+
+impl Run {
+    /// Address of the first byte.
+    pub fn base(&self) -> usize {
+        self.segment.base() + self.first * SLAB
+    }
+
+    /// The descriptor of the span that these slabs hold.
+    pub fn span(&self) -> &'static Span {
+        &self.segment.spans[self.first]
+    }
+
+    /// Releases the slabs with their contents; they stay resident until the decay.
+    pub fn release(self) {
+        pagemap::set(self.base(), self.slabs, pagemap::FREED);
+        if space::must_purge(self.slabs) {
+            self.give_back();
+        } else {
+            self.segment.release(mask(self.first, self.slabs), true);
+        }
+    }
+
+    /// Purges the slabs, then releases them; false if the kernel refused and they are still dirty.
+    fn give_back(self) -> bool {
+        // SAFETY: the slabs are claimed, and their contents are free blocks only.
+        let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
+        if purged {
+            space::note_purged(self.slabs);
+        }
+        self.segment.release(mask(self.first, self.slabs), !purged);
+        purged
+    }
+}
+
+fn mask(first: usize, slabs: usize) -> u32 {
+    (((1_u64 << slabs) - 1) << first) as u32
+}
+
+/// The lowest start of `slabs` set bits in a row.
+fn find_run(bits: u32, slabs: usize) -> Option<usize> {
+    let mut starts = bits;
+    let mut have = 1;
+    while have < slabs && starts != 0 {
+        let step = usize::min(have, slabs - have);
+        starts &= starts >> step;
+        have += step;
+    }
+    (starts != 0).then(|| starts.trailing_zeros() as usize)
+}
+
+/// Length of the longest run of set bits.
+pub(crate) fn longest_run(mut bits: u32) -> u32 {
+    let mut length = 0;
+    while bits != 0 {
+        bits &= bits >> 1;
+        length += 1;
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_where_they_are() {
+        for bits in [0, 1, 0b1011_0111, 0xF0F0_00FF, ALL, 0x8000_0001, 0x7FFF_FFFE] {
+            for slabs in 1..=32 {
+                let expected = (0..=32 - slabs).find(|first| bits & mask(*first, slabs) == mask(*first, slabs));
+                assert_eq!(find_run(bits, slabs), expected, "{slabs} in {bits:b}");
+            }
+            let longest = (1..=32).rev().find(|slabs| find_run(bits, *slabs).is_some()).unwrap_or(0);
+            assert_eq!(longest_run(bits), longest as u32);
+        }
+    }
+
+    #[test]
+    fn a_claimed_run_is_nobody_elses_until_released() {
+        let whole = map(3).expect("memory");
+        let segment = whole.segment;
+        assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
+        let run = segment.claim_at(3, 5).expect("free");
+        assert!(run.zero && segment.claim_at(7, 1).is_none());
+        run.release();
+        assert_eq!(segment.state().dirty, 0b1111_1000);
+        assert!(!segment.claim_at(3, 2).expect("free").zero, "old contents are not zero");
+        Run { slabs: 2, ..run }.release();
+        assert!(!segment.purge(false), "young dirt stays for one pass");
+        assert!(segment.purge(false));
+        assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
+        whole.release();
+        assert!(segment.purge(true), "an empty segment is unmapped");
+        assert_eq!(segment.state(), State { free: 0, dirty: 0 });
+    }
+}

@@ -1,0 +1,132 @@
+//! Size classes: which sizes share a block size, and how large a span of each is.
+//!
+//! 8 bytes, then steps of 16 to 128, then eight classes per doubling up to 32 KiB: at most 12.5 % of a block is waste above
+//! 128 bytes. A span is as many slabs as keep its unused tail at 1/32 or less, eight at most. All of it is computed and
+//! proved at compile time.
+
+/// Bytes of a slab: the unit in which segments hand out memory and the page map describes it.
+pub const SLAB: usize = 64 << 10;
+/// Bytes of a segment.
+pub const SEGMENT: usize = 2 << 20;
+/// Slabs of a segment.
+pub const SLABS: usize = SEGMENT / SLAB;
+
+/// Number of small size classes.
+pub const CLASSES: usize = 9 + 8 * DOUBLINGS;
+const DOUBLINGS: usize = 8;
+
+/// The largest size served from a size class.
+pub const SMALL_MAX: usize = 128 << DOUBLINGS;
+/// The largest size whose class is found by table.
+pub const TABLE_MAX: usize = 1024;
+/// The largest size served by slabs of a segment; anything above is a mapping of its own.
+pub const MEDIUM_MAX: usize = SEGMENT / 2;
+/// The largest size any request may have: C's objects end at PTRDIFF_MAX.
+pub const REQUEST_MAX: usize = isize::MAX as usize;
+
+/// Block size of each class in bytes.
+pub const BLOCK_SIZE: [u32; CLASSES] = block_sizes();
+/// Slabs per span of each class.
+pub const SPAN_SLABS: [u8; CLASSES] = span_slabs();
+
+/// The class of a size from 0 to [`SMALL_MAX`].
+#[inline(always)]
+pub const fn class_of(size: usize) -> usize {
+    if size <= 128 {
+        // 0..=8 is class 0, 9..=16 class 1, then steps of 16.
+        if size <= 8 { 0 } else { size.div_ceil(16) }
+    } else {
+        let last = size - 1;
+        let doubling = last.ilog2() as usize;
+        // `last` has its top bit at `doubling` (7 or more); the three bits below it choose one of eight classes.
+        (doubling - 7) * 8 + (last >> (doubling - 3)) + 1
+    }
+}
+
+/// The smallest class that holds `size` and whose blocks lie at multiples of `align` (a power of two of at most a page);
+/// [`CLASSES`] if there is none.
+pub const fn class_of_aligned(size: usize, align: usize) -> usize {
+    if size > SMALL_MAX || align > 4096 {
+        return CLASSES;
+    }
+    let mut class = class_of(if size < align { align } else { size });
+    // Spans start at multiples of a slab, so a block is aligned when its class's size is.
+    while class < CLASSES && !(BLOCK_SIZE[class] as usize).is_multiple_of(align) {
+        class += 1;
+    }
+    class
+}
+
+const fn block_sizes() -> [u32; CLASSES] {
+    let mut sizes = [0; CLASSES];
+    sizes[0] = 8;
+    let mut class = 1;
+    while class < CLASSES {
+        sizes[class] = if class <= 8 {
+            16 * class as u32
+        } else {
+            let doubling = (class - 9) / 8;
+            let step = (class - 9) % 8;
+            (16 << doubling) * (9 + step as u32)
+        };
+        class += 1;
+    }
+    sizes
+}
+
+const fn span_slabs() -> [u8; CLASSES] {
+    let mut spans = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        let mut slabs = 1;
+        while slabs < 8 && (slabs * SLAB) % BLOCK_SIZE[class] as usize > slabs * SLAB / 32 {
+            slabs += 1;
+        }
+        spans[class] = slabs as u8;
+        class += 1;
+    }
+    spans
+}
+
+const _: () = {
+    let mut class = 0;
+    while class < CLASSES {
+        let block = BLOCK_SIZE[class] as usize;
+        let span = SPAN_SLABS[class] as usize * SLAB;
+        assert!(class_of(block) == class, "a block size belongs to its own class");
+        assert!(class + 1 == CLASSES || class_of(block + 1) == class + 1, "the next size belongs to the next class");
+        assert!(span % block <= span / 32, "the tail of a span is at most 1/32 of it");
+        assert!(block == 8 || block.is_multiple_of(16), "blocks from 16 bytes up are aligned to 16");
+        class += 1;
+    }
+    assert!(BLOCK_SIZE[CLASSES - 1] as usize == SMALL_MAX);
+    assert!(class_of(0) == 0);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_fits_its_class_with_bounded_waste() {
+        for size in 1..=SMALL_MAX {
+            let block = BLOCK_SIZE[class_of(size)] as usize;
+            assert!(block >= size);
+            assert!(block - size <= usize::max(15, size / 8), "{size} in {block}");
+        }
+    }
+
+    #[test]
+    fn aligned_requests_get_blocks_at_multiples_of_their_alignment() {
+        for align in (0..=12).map(|shift| 1_usize << shift) {
+            for size in [0, 1, 7, 24, 100, 129, 1000, 4097, 30_000, SMALL_MAX] {
+                let class = class_of_aligned(size, align);
+                assert!(class < CLASSES);
+                assert!(BLOCK_SIZE[class] as usize >= size);
+                assert_eq!(BLOCK_SIZE[class] as usize % align, 0);
+            }
+        }
+        assert_eq!(class_of_aligned(SMALL_MAX + 1, 16), CLASSES);
+        assert_eq!(class_of_aligned(16, 8192), CLASSES);
+    }
+}

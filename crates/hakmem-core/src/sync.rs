@@ -1,0 +1,144 @@
+//! Small shared parts: counters with one writer, and a lock-free stack of objects that are never unmapped.
+//!
+//! # Safety
+//! The stack's links are read while another thread may be taking the object. That is sound because objects are
+//! type-stable: once made they stay mapped and stay what they are, and the tag makes a stale exchange fail.
+
+use core::marker::PhantomData;
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+/// A number written by one thread at a time and read by any: a plain increment in machine code.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; only the owner may.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The value, as of some recent moment.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// An object that can stand in a [`Stack`].
+///
+/// # Safety
+/// `link` always returns the same field, which nothing else writes while the object stands in a stack. Objects are aligned
+/// to 64 and never unmapped.
+pub unsafe trait Linked: Sized {
+    /// The field that holds the next object.
+    fn link(&self) -> &AtomicPtr<Self>;
+}
+
+/// A lock-free stack. The head packs an address (multiple of 64, below 2^47) with a 23-bit tag that changes at every pop.
+pub struct Stack<T>(AtomicU64, PhantomData<AtomicPtr<T>>);
+
+const ADDRESS: u64 = 0x7FFF_FFFF_FFC0;
+
+fn pack(address: u64, tag: u64) -> u64 {
+    address | (tag & 63) | (tag >> 6) << 47
+}
+
+fn tag_of(word: u64) -> u64 {
+    (word & 63) | (word >> 47) << 6
+}
+
+impl<T: Linked> Stack<T> {
+    /// An empty stack.
+    pub const fn new() -> Stack<T> {
+        Stack(AtomicU64::new(0), PhantomData)
+    }
+
+    /// Puts an object on top.
+    pub fn push(&self, object: &'static T) {
+        let mut head = self.0.load(Relaxed);
+        loop {
+            object.link().store((head & ADDRESS) as *mut T, Relaxed);
+            let new = pack(ptr::from_ref(object) as u64, tag_of(head));
+            match self.0.compare_exchange_weak(head, new, AcqRel, Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes the top object.
+    pub fn pop(&self) -> Option<&'static T> {
+        let mut head = self.0.load(Acquire);
+        loop {
+            let top = (head & ADDRESS) as *mut T;
+            if top.is_null() {
+                return None;
+            }
+            // SAFETY: pushed as a `&'static T`, and type-stable.
+            let top = unsafe { &*top };
+            let next = top.link().load(Relaxed);
+            let new = pack(next as u64, tag_of(head).wrapping_add(1));
+            match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
+                Ok(_) => return Some(top),
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+impl<T: Linked> Default for Stack<T> {
+    fn default() -> Stack<T> {
+        Stack::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    #[repr(align(64))]
+    struct Item(AtomicPtr<Item>, u64);
+
+    // SAFETY: one field, leaked boxes, aligned to 64.
+    unsafe impl Linked for Item {
+        fn link(&self) -> &AtomicPtr<Item> {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn the_tag_survives_packing() {
+        for tag in [0, 1, 63, 64, (1 << 23) - 1] {
+            let word = pack(0x7FFF_1234_5640, tag);
+            assert_eq!(tag_of(word), tag);
+            assert_eq!(word & ADDRESS, 0x7FFF_1234_5640);
+        }
+    }
+
+    #[test]
+    fn threads_pass_objects_through_the_stack_without_losing_or_doubling_one() {
+        static STACK: Stack<Item> = Stack::new();
+        for n in 0..64 {
+            STACK.push(Box::leak(Box::new(Item(AtomicPtr::default(), n))));
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let held: Vec<_> = (0..3).filter_map(|_| STACK.pop()).collect();
+                        held.into_iter().for_each(|item| STACK.push(item));
+                    }
+                });
+            }
+        });
+        let mut seen: Vec<u64> = core::iter::from_fn(|| STACK.pop()).map(|item| item.1).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..64).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,79 @@
+//! Text to a file descriptor without a heap: a line or a report, built in a fixed buffer and written with raw calls.
+//!
+//! # Safety
+//! The calls write from buffers of this frame and open paths that are terminated strings.
+
+use crate::syscall::syscall;
+use core::ffi::CStr;
+use core::fmt;
+
+/// Standard error.
+pub const STDERR: i32 = libc::STDERR_FILENO;
+
+/// A buffered writer to a file descriptor. What is still in the buffer is written when it is dropped.
+pub struct Console {
+    fd: i32,
+    owned: bool,
+    used: usize,
+    buffer: [u8; 1024],
+}
+
+impl Console {
+    /// Writes to `fd`, which stays open.
+    pub fn new(fd: i32) -> Console {
+        Console { fd, owned: false, used: 0, buffer: [0; 1024] }
+    }
+
+    /// Appends to the file at `path`, made if need be; `None` when it cannot be opened.
+    pub fn append(path: &CStr) -> Option<Console> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
+        let at = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0o644, 0, 0];
+        // SAFETY: a terminated path.
+        let fd = unsafe { syscall(libc::SYS_openat, at) };
+        // Several processes of one program may report to the same file: each in one piece. Closing lets go.
+        // SAFETY: no memory is involved.
+        unsafe { syscall(libc::SYS_flock, [fd as usize, libc::LOCK_EX as usize, 0, 0, 0, 0]) };
+        (fd >= 0).then(|| Console { owned: true, ..Console::new(fd as i32) })
+    }
+
+    /// Writes what is buffered.
+    pub fn flush(&mut self) {
+        let mut written = 0;
+        while written < self.used {
+            let from = self.buffer[written..self.used].as_ptr() as usize;
+            // SAFETY: the rest of the buffer.
+            let n = unsafe { syscall(libc::SYS_write, [self.fd as usize, from, self.used - written, 0, 0, 0]) };
+            if n == -(libc::EINTR as isize) {
+                continue;
+            }
+            if n <= 0 {
+                break;
+            }
+            written += n as usize;
+        }
+        self.used = 0;
+    }
+}
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if self.used == self.buffer.len() {
+                self.flush();
+            }
+            self.buffer[self.used] = byte;
+            self.used += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.flush();
+        if self.owned {
+            // SAFETY: this descriptor is ours.
+            unsafe { syscall(libc::SYS_close, [self.fd as usize, 0, 0, 0, 0, 0]) };
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A lock that sleeps: one word, free, held, or held with sleepers.
+//!
+//! It never spins without bound, so a holder that lost its processor stalls nobody's core.
+//!
+//! # Safety
+//! The futex calls refer to the lock's own word, which outlives them.
+
+use crate::kernel::{Call, count};
+use crate::syscall::syscall;
+use core::ptr;
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const CONTENDED: u32 = 2;
+
+/// The lock. All-zero is free.
+pub struct Lock(AtomicU32);
+
+/// Proof that the lock is held; dropping it lets go.
+pub struct Held<'a>(&'a Lock);
+
+impl Lock {
+    /// A free lock.
+    pub const fn new() -> Lock {
+        Lock(AtomicU32::new(FREE))
+    }
+
+    /// Takes the lock, sleeping while another thread has it.
+    #[inline]
+    pub fn lock(&self) -> Held<'_> {
+        if self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            self.wait();
+        }
+        Held(self)
+    }
+
+    /// Takes the lock if it is free.
+    #[inline]
+    pub fn try_lock(&self) -> Option<Held<'_>> {
+        self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).ok().map(|_| Held(self))
+    }
+
+    /// Whether somebody has it at this moment.
+    pub fn is_held(&self) -> bool {
+        self.0.load(Relaxed) != FREE
+    }
+
+    #[cold]
+    fn wait(&self) {
+        while self.0.swap(CONTENDED, Acquire) != FREE {
+            sleep_while(&self.0, CONTENDED);
+        }
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::new()
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.0.swap(FREE, Release) == CONTENDED {
+            wake_one(&self.0.0);
+        }
+    }
+}
+
+#[cold]
+fn sleep_while(word: &AtomicU32, value: u32) {
+    count(Call::Other);
+    // SAFETY: FUTEX_WAIT reads the word and sleeps; a null timeout waits for the wake.
+    unsafe { futex(word.as_ptr(), libc::FUTEX_WAIT, value, ptr::null()) };
+}
+
+#[cold]
+fn wake_one(word: &AtomicU32) {
+    count(Call::Other);
+    // SAFETY: FUTEX_WAKE uses the address as a name only.
+    unsafe { futex(word.as_ptr(), libc::FUTEX_WAKE, 1, ptr::null()) };
+}
+
+unsafe fn futex(word: *mut u32, operation: i32, value: u32, timeout: *const libc::timespec) -> isize {
+    let operation = (operation | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: the caller's obligation: `word` and `timeout` are what the operation wants.
+    unsafe { syscall(libc::SYS_futex, [word as usize, operation, value as usize, timeout as usize, 0, 0]) }
+}
+
+/// Whether the four bytes around `address` can be read, found out without a fault: the kernel reads them for a wait that
+/// times out at once. It needs no call that a sandbox of a threaded program would refuse.
+pub fn readable(address: usize) -> bool {
+    count(Call::Other);
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: FUTEX_WAIT only reads the word, and answers EFAULT where there is none.
+    let result = unsafe { futex((address & !3) as *mut u32, libc::FUTEX_WAIT, 0, &at_once) };
+    result != -(libc::EFAULT as isize)
+}

@@ -1,0 +1,121 @@
+//! The kernel as a table of functions, so that a test can put a fake in its place: fail the n-th call, turn the clock.
+//!
+//! The indirect call costs nothing beside the system call behind it, and the code under test is the code that ships.
+//!
+//! # Safety
+//! The functions of the table take addresses; each states what its caller owes. The real ones are the only users of
+//! [`crate::syscall`] for memory.
+
+use crate::syscall::syscall;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+
+/// The kernel as the allocator sees it. Addresses and lengths are multiples of the page size.
+pub struct Kernel {
+    /// Maps `len` fresh, zero, private bytes, at `hint` if that is free; 0 on failure. With `lazy` the range is exempt
+    /// from overcommit accounting, core dumps and huge pages: for tables that are mostly never touched.
+    pub map: fn(hint: usize, len: usize, lazy: bool) -> usize,
+    /// Unmaps a range; false on failure, and then it is still mapped.
+    pub unmap: unsafe fn(at: usize, len: usize) -> bool,
+    /// Gives the pages of a range back; it stays mapped and reads as zero. False on failure: contents are then kept.
+    pub purge: unsafe fn(at: usize, len: usize) -> bool,
+    /// Resizes a mapping, in place when `to` is 0 and onto the range at `to` otherwise; false on failure, nothing changed.
+    pub remap: unsafe fn(at: usize, old: usize, new: usize, to: usize) -> bool,
+    /// Milliseconds of a monotonic clock, coarse is enough.
+    pub now: fn() -> u64,
+}
+
+/// The kinds of kernel calls that are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// `mmap`
+    Map,
+    /// `munmap`
+    Unmap,
+    /// `madvise` that gives pages back
+    Purge,
+    /// `mremap`
+    Remap,
+    /// futex waits and wakes, probes and advice
+    Other,
+}
+
+static COUNTS: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
+
+/// How many calls of this kind were made.
+pub fn calls(kind: Call) -> usize {
+    COUNTS[kind as usize].load(Relaxed)
+}
+
+pub(crate) fn count(kind: Call) {
+    COUNTS[kind as usize].fetch_add(1, Relaxed);
+}
+
+static REAL: Kernel = Kernel { map, unmap, purge, remap, now };
+static CURRENT: AtomicPtr<Kernel> = AtomicPtr::new(&raw const REAL as *mut Kernel);
+
+/// The kernel in use.
+#[inline]
+pub fn kernel() -> &'static Kernel {
+    // SAFETY: only ever REAL or what `replace` was given, both 'static.
+    unsafe { &*CURRENT.load(Relaxed) }
+}
+
+/// Puts `fake` in the kernel's place, for tests; `None` brings the real one back.
+pub fn replace(fake: Option<&'static Kernel>) {
+    CURRENT.store(ptr::from_ref(fake.unwrap_or(&REAL)).cast_mut(), Relaxed);
+}
+
+/// The real kernel, for a fake to build on.
+pub fn real() -> &'static Kernel {
+    &REAL
+}
+
+fn failed(result: isize) -> bool {
+    (-4095..0).contains(&result)
+}
+
+fn map(hint: usize, len: usize, lazy: bool) -> usize {
+    count(Call::Map);
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | if lazy { libc::MAP_NORESERVE } else { 0 };
+    // SAFETY: without MAP_FIXED the kernel only maps what is free.
+    let at = unsafe { syscall(libc::SYS_mmap, [hint, len, protection as usize, flags as usize, usize::MAX, 0]) };
+    if failed(at) {
+        return 0;
+    }
+    if lazy {
+        for advice in [libc::MADV_DONTDUMP, libc::MADV_NOHUGEPAGE] {
+            count(Call::Other);
+            // SAFETY: advice on a range that was just mapped; a refusal changes nothing that matters.
+            unsafe { syscall(libc::SYS_madvise, [at as usize, len, advice as usize, 0, 0, 0]) };
+        }
+    }
+    at as usize
+}
+
+unsafe fn unmap(at: usize, len: usize) -> bool {
+    count(Call::Unmap);
+    // SAFETY: the caller owns the range and uses it no more.
+    !failed(unsafe { syscall(libc::SYS_munmap, [at, len, 0, 0, 0, 0]) })
+}
+
+unsafe fn purge(at: usize, len: usize) -> bool {
+    count(Call::Purge);
+    // SAFETY: the caller owns the range and needs its contents no more.
+    !failed(unsafe { syscall(libc::SYS_madvise, [at, len, libc::MADV_DONTNEED as usize, 0, 0, 0]) })
+}
+
+unsafe fn remap(at: usize, old: usize, new: usize, to: usize) -> bool {
+    count(Call::Remap);
+    let flags = if to == 0 { 0 } else { libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED };
+    // SAFETY: the caller owns the old range, and the new one too where `to` names it.
+    !failed(unsafe { syscall(libc::SYS_mremap, [at, old, new, flags as usize, to, 0]) })
+}
+
+fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the timespec; libc answers from the vdso, without errno for a clock that exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}

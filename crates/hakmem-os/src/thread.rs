@@ -1,0 +1,52 @@
+//! Thread exit and fork, through the C library's hooks.
+//!
+//! # Safety
+//! The hooks are `extern "C"` functions that live as long as the program.
+
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// No key made yet (or none to be had: then thread heaps are not given back at exit).
+const NONE: u32 = u32::MAX;
+
+/// A call at the exit of each thread that asks for it.
+pub struct ExitHook(AtomicU32);
+
+impl ExitHook {
+    /// A hook not yet registered.
+    pub const fn new() -> ExitHook {
+        ExitHook(AtomicU32::new(NONE))
+    }
+
+    /// Registers `call`; once in a process.
+    pub fn register(&self, call: unsafe extern "C" fn(*mut c_void)) {
+        let mut key: libc::pthread_key_t = 0;
+        // SAFETY: writes the key; `call` lives as long as the program.
+        if unsafe { libc::pthread_key_create(&mut key, Some(call)) } == 0 {
+            self.0.store(key, Ordering::Release);
+        }
+    }
+
+    /// Asks for the call, with `value` (not zero), when this thread exits. libc may allocate here for a key past its
+    /// first 32, so the caller's heap must already work.
+    pub fn arm(&self, value: usize) {
+        let key = self.0.load(Ordering::Acquire);
+        if key != NONE {
+            // SAFETY: the key was made by `register`.
+            unsafe { libc::pthread_setspecific(key, value as *const c_void) };
+        }
+    }
+}
+
+impl Default for ExitHook {
+    fn default() -> ExitHook {
+        ExitHook::new()
+    }
+}
+
+/// Calls `child` in every child made by `fork`, before anything else of the program runs there. Nothing is registered for
+/// the parent: no lock is ever held across a fork.
+pub fn at_fork_in_child(child: unsafe extern "C" fn()) {
+    // SAFETY: the function lives as long as the program.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) };
+}

@@ -1,0 +1,92 @@
+//! Virtual memory in the shapes the allocator asks for: aligned mappings, tables, growing in place.
+//!
+//! # Safety
+//! Ranges are handed out once and taken back whole; a function that takes a range requires that its caller owns it.
+
+use crate::kernel::kernel;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The page size of every kernel this runs on (x86-64).
+pub const PAGE: usize = 4096;
+
+/// Where the next aligned mapping would continue downwards: neighbours merge into one kernel mapping.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Maps `len` fresh zero bytes aligned to `align` (a power of two, both multiples of the page size); 0 on failure.
+pub fn map_aligned(len: usize, align: usize) -> usize {
+    let hint = (NEXT.load(Relaxed).saturating_sub(len)) & !(align - 1);
+    let at = (kernel().map)(hint, len, false);
+    let found = if at & (align - 1) == 0 {
+        at
+    } else {
+        // SAFETY: the range was mapped just now and nobody knows of it.
+        unsafe { (kernel().unmap)(at, len) };
+        map_and_trim(len, align)
+    };
+    if found != 0 {
+        NEXT.store(found, Relaxed);
+    }
+    found
+}
+
+fn map_and_trim(len: usize, align: usize) -> usize {
+    let Some(wide) = len.checked_add(align - PAGE) else { return 0 };
+    let at = (kernel().map)(0, wide, false);
+    if at == 0 {
+        return 0;
+    }
+    let start = (at + align - 1) & !(align - 1);
+    // SAFETY: head and tail of a range that was mapped just now. Where trimming fails, untouched pages stay mapped: address
+    // space is lost, memory is not.
+    unsafe {
+        if start > at {
+            (kernel().unmap)(at, start - at);
+        }
+        if at + wide > start + len {
+            (kernel().unmap)(start + len, at + wide - (start + len));
+        }
+    }
+    start
+}
+
+/// Maps `len` zero bytes for a table that is mostly never touched; 0 on failure.
+pub fn map_table(len: usize) -> usize {
+    (kernel().map)(0, len, true)
+}
+
+/// Unmaps a range; false on failure, and then it is still there.
+///
+/// # Safety
+/// The caller owns the range, and nothing uses it any more.
+pub unsafe fn unmap(at: usize, len: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { (kernel().unmap)(at, len) }
+}
+
+/// Gives the pages of a range back; it reads as zero afterwards. False on failure: then the contents are kept.
+///
+/// # Safety
+/// The caller owns the range and needs its contents no more.
+pub unsafe fn purge(at: usize, len: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { (kernel().purge)(at, len) }
+}
+
+/// Resizes a mapping without moving it; false on failure, nothing changed.
+///
+/// # Safety
+/// The caller owns the range, and uses nothing beyond `new` when it shrinks.
+pub unsafe fn resize(at: usize, old: usize, new: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { (kernel().remap)(at, old, new, 0) }
+}
+
+/// Moves a mapping onto the range of `new` bytes at `to`: page tables move, contents are not copied. False on failure,
+/// with both as they were.
+///
+/// # Safety
+/// The caller owns both ranges, and refers to the old one no more.
+pub unsafe fn move_onto(at: usize, old: usize, new: usize, to: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { (kernel().remap)(at, old, new, to) }
+}
