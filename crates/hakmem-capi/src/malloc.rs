@@ -25,7 +25,8 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 }
 
 #[cold]
-fn overflow() -> *mut c_void {
+#[inline(never)]
+extern "C" fn overflow() -> *mut c_void {
     set_enomem();
     ptr::null_mut()
 }

@@ -78,3 +78,25 @@ macro_rules! word {
 word!(distance, set_distance, "0", "the distance from the static base to this thread's heap; zero without one.");
 word!(heap, set_heap, "8", "the address of this thread's heap; zero without one.");
 word!(state, set_state, "16", "what the heap keeps for itself about this thread; zero at first.");
+
+/// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero: one instruction and
+/// the jump. The compiler makes three of the same in atomics, and computes the address apart.
+///
+/// # Safety
+/// There is such a word, aligned, which lives and which only this thread writes.
+#[inline(always)]
+pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> bool {
+    // SAFETY: the caller's; a plain 32-bit store, which other threads may see early or late but never torn.
+    unsafe {
+        asm!(
+            "dec dword ptr [{base} + {distance} + {offset}]",
+            "je {zero}",
+            base = in(reg) base,
+            distance = in(reg) distance,
+            offset = const OFFSET,
+            zero = label { return true },
+            options(nostack),
+        );
+    }
+    false
+}

@@ -55,7 +55,7 @@ pub(super) fn attach() -> Option<&'static Heap> {
     }
     let heap = take()?;
     heap.status.store(Status::Owned as u32, Release);
-    slot::set_distance(heap.anchor().wrapping_sub(&raw const GROUND.offsets as usize));
+    slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
     // From here on this thread can allocate, which libc may do now.
     EXIT.arm(heap.anchor());

@@ -3,7 +3,7 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small};
+use super::{Big, Bin, GROUND, Heap, adopt, free, is_small};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -16,9 +16,9 @@ use hakmem_os::{process, slot};
 /// Takes the first block of the bin `offset` bytes into this thread's bins; 0 if it has none.
 #[inline(always)]
 fn pop(offset: usize) -> usize {
-    let anchor = slot::add_distance(&raw const GROUND.offsets as usize);
+    let bins = slot::add_distance(&raw const GROUND as usize);
     // SAFETY: this thread's bin, or the ground's, whose lists are always empty.
-    let bin = unsafe { &*((anchor + offset).wrapping_sub(BINS_BYTES) as *const Bin) };
+    let bin = unsafe { &*((bins + offset) as *const Bin) };
     let block = bin.head.load(Relaxed);
     if block != 0 {
         // SAFETY: the first block of the list.
@@ -143,8 +143,11 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
         let block = pop(offset);
         if block != 0 {
             // All that `usable_size` promises is zeroed.
-            // SAFETY: the block is this caller's, and that long.
-            unsafe { ptr::write_bytes(block as *mut u8, 0, BLOCK_SIZE[offset / size_of::<Bin>()] as usize) };
+            // SAFETY: the table holds offsets of bins; the block is this caller's, and that long.
+            unsafe {
+                let bytes = *BLOCK_SIZE.get_unchecked(offset / size_of::<Bin>());
+                ptr::write_bytes(block as *mut u8, 0, bytes as usize);
+            }
             return block as *mut u8;
         }
     }

@@ -3,7 +3,7 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, class_in, is_small};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small};
 use crate::foreign;
 use crate::guard;
 use crate::large;
@@ -11,6 +11,7 @@ use crate::medium;
 use crate::pagemap;
 use crate::sizes::BLOCK_SIZE;
 use crate::span::set_next;
+use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
 
@@ -26,7 +27,7 @@ pub unsafe fn free(block: *mut u8) {
     let distance = pagemap::entry(block as usize) ^ anchor;
     if distance >= BINS_BYTES.wrapping_neg() {
         // SAFETY: the page map says: a block of the class whose bin lies there.
-        unsafe { push(anchor.wrapping_add(distance), block) }
+        unsafe { push(anchor, distance, block) }
     } else {
         // SAFETY: the caller's.
         unsafe { free_cold(block) }
@@ -41,20 +42,20 @@ pub unsafe fn free(block: *mut u8) {
 pub unsafe fn free_class(block: *mut u8, class: usize) {
     let anchor = slot::heap();
     let distance = pagemap::entry(block as usize) ^ anchor;
-    if distance == (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES) {
+    if distance == bin_distance(class) {
         // SAFETY: the page map says: a block of this class, ours.
-        unsafe { push((anchor + class * size_of::<Bin>()).wrapping_sub(BINS_BYTES), block) }
+        unsafe { push(anchor, bin_distance(class), block) }
     } else {
         // SAFETY: the caller's.
         unsafe { free_cold(block) }
     }
 }
 
-/// Puts a block on this thread's bin at `bin`.
+/// Puts a block on this thread's bin at `distance` from its anchor.
 #[inline(always)]
-unsafe fn push(bin: usize, block: *mut u8) {
+unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     // SAFETY: the caller found this thread's bin there.
-    let bin = unsafe { &*(bin as *const Bin) };
+    let bin = unsafe { &*(anchor.wrapping_add(distance) as *const Bin) };
     let head = bin.head.load(Relaxed);
     if head == block as usize {
         return guard::freed_twice(block);
@@ -62,9 +63,8 @@ unsafe fn push(bin: usize, block: *mut u8) {
     // SAFETY: a block of ours, which its user gave up.
     unsafe { set_next(block as usize, head) };
     bin.head.store(block as usize, Relaxed);
-    let room = bin.room.load(Relaxed).wrapping_sub(1);
-    bin.room.store(room, Relaxed);
-    if room == 0 {
+    // SAFETY: the bin's word.
+    if unsafe { slot::count_down::<{ offset_of!(Bin, room) }>(anchor, distance) } {
         bin_is_full(bin);
     }
 }
@@ -88,7 +88,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         if anchor != 0 && anchor_in(entry) == anchor {
             // The map has two levels, so the fast path could not know.
             // SAFETY: the page map says: a block of this class, ours.
-            unsafe { push((anchor + class_in(entry) * size_of::<Bin>()) - BINS_BYTES, block) }
+            unsafe { push(anchor, bin_distance(class_in(entry)), block) }
         } else {
             // SAFETY: a block of the heap that the entry names.
             unsafe { Heap::free_remote(entry, address) }

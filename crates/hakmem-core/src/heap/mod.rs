@@ -197,7 +197,12 @@ const fn offsets(least: usize) -> [u16; TABLE_MAX / 8 + 1] {
 
 /// The page map entry of a slab of `class` that belongs to the heap with this anchor.
 fn entry_for(anchor: usize, class: usize) -> usize {
-    anchor ^ (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES)
+    anchor ^ bin_distance(class)
+}
+
+/// From an anchor to the bin of `class`: a small negative number.
+const fn bin_distance(class: usize) -> usize {
+    (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES)
 }
 
 /// The class in an entry of small blocks.
