@@ -120,7 +120,8 @@ fn set_report_file(name: &[u8], value: &[u8]) {
 fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list: impl IntoIterator<Item = &'a str>) {
     let mut console = Console::new(STDERR);
     // A console never fails; what cannot be written is dropped.
-    let _ = write!(console, "hakmem: {}={} is ignored; accepted: {accepted}", name.escape_ascii(), value.escape_ascii());
+    let _ =
+        write!(console, "hakmem: {}={} is ignored; accepted: {accepted}", name.escape_ascii(), value.escape_ascii());
     for item in list {
         let _ = write!(console, " {item}");
     }

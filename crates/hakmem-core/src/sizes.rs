@@ -1,8 +1,8 @@
 //! Size classes: which sizes share a block size, and how large a span of each is.
 //!
 //! 8 bytes, then steps of 16 to 128, then eight classes per doubling up to 32 KiB: at most 12.5 % of a block is waste above
-//! 128 bytes. A span is as many slabs as keep its unused tail at 1/32 or less, eight at most. All of it is computed and
-//! proved at compile time.
+//! 128 bytes. A span is as many slabs as keep its tail small: at 1/32 or less, or at 1/8 for blocks above a page, whose tails
+//! are address space only since no page of them is touched. All of it is computed and proved at compile time.
 
 /// Bytes of a slab: the unit in which segments hand out memory and the page map describes it.
 pub const SLAB: usize = 64 << 10;
@@ -74,12 +74,17 @@ const fn block_sizes() -> [u32; CLASSES] {
     sizes
 }
 
+/// The tail of a span is at most the span divided by this.
+const fn tail_divisor(class: usize) -> usize {
+    if BLOCK_SIZE[class] <= 4096 { 32 } else { 8 }
+}
+
 const fn span_slabs() -> [u8; CLASSES] {
     let mut spans = [0; CLASSES];
     let mut class = 0;
     while class < CLASSES {
         let mut slabs = 1;
-        while slabs < 8 && (slabs * SLAB) % BLOCK_SIZE[class] as usize > slabs * SLAB / 32 {
+        while (slabs * SLAB) % BLOCK_SIZE[class] as usize > slabs * SLAB / tail_divisor(class) {
             slabs += 1;
         }
         spans[class] = slabs as u8;
@@ -95,7 +100,8 @@ const _: () = {
         let span = SPAN_SLABS[class] as usize * SLAB;
         assert!(class_of(block) == class, "a block size belongs to its own class");
         assert!(class + 1 == CLASSES || class_of(block + 1) == class + 1, "the next size belongs to the next class");
-        assert!(span % block <= span / 32, "the tail of a span is at most 1/32 of it");
+        assert!(span <= 8 * SLAB, "a span stays small beside its segment");
+        assert!(span % block <= span / tail_divisor(class), "the tail of a span is small");
         assert!(block == 8 || block.is_multiple_of(16), "blocks from 16 bytes up are aligned to 16");
         class += 1;
     }

@@ -110,7 +110,11 @@ pub fn publish(segment: &'static Segment) {
             let wanted = if level == DIRTY { state.dirty != 0 } else { longest >= 1 << level };
             if (bitmap[word].load(Relaxed) & bit != 0) != wanted {
                 changed = true;
-                if wanted { bitmap[word].fetch_or(bit, AcqRel) } else { bitmap[word].fetch_and(!bit, AcqRel) };
+                if wanted {
+                    bitmap[word].fetch_or(bit, AcqRel)
+                } else {
+                    bitmap[word].fetch_and(!bit, AcqRel)
+                };
             }
         }
         // Whoever changes a bit looks again: of two threads that change the same segment the later one sees the end state.

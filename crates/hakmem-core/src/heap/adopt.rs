@@ -3,7 +3,7 @@
 //! # Safety
 //! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
 
-use super::{Big, Heap, Status, Tally, GROUND};
+use super::{Big, GROUND, Heap, Status, Tally};
 use crate::meta;
 use crate::pagemap;
 use crate::sizes::CLASSES;

@@ -7,7 +7,9 @@ use super::{Big, Bin, GROUND, Heap, adopt, free, is_small};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
-use crate::sizes::{BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, TABLE_MAX, class_of, class_of_aligned};
+use crate::sizes::{
+    BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, TABLE_MAX, class_of, class_of_aligned,
+};
 use crate::span::next_of;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;

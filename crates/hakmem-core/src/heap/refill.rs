@@ -183,7 +183,7 @@ impl Heap {
 /// Blocks of `class` that policy lets a bin hold.
 fn most_held(class: usize) -> u32 {
     let policy = policy::current();
-    (policy.cache_bytes / BLOCK_SIZE[class] as usize).clamp(2, policy.cache_blocks.max(2)) as u32
+    (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(8).min(policy.cache_blocks) as u32
 }
 
 /// Blocks of `class` that a bin may hold before it has shown that it needs more.

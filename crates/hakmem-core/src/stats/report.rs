@@ -57,7 +57,17 @@ pub fn table(out: &mut dyn Write) -> fmt::Result {
     writeln!(
         out,
         "  {:>7} {:>12} {:>12} {:>11} {:>11} {:>9} {:>7} {:>7} {:>9} {:>9} {:>11}",
-        "size", "allocated", "freed", "from list", "from bump", "refills", "spans", "retired", "sent", "received", "live"
+        "size",
+        "allocated",
+        "freed",
+        "from list",
+        "from bump",
+        "refills",
+        "spans",
+        "retired",
+        "sent",
+        "received",
+        "live"
     )?;
     for (what, row) in rows().filter(|(_, row)| row.allocations != 0) {
         writeln!(
