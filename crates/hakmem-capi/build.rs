@@ -1,7 +1,16 @@
-//! Gives the shared library what rustc does not: its soname, and the promise never to be unloaded while threads and blocks
-//! refer to it.
+//! Builds the C++ half of `operator new`, and gives the shared library what rustc does not: its soname, and the promise
+//! never to be unloaded while threads and blocks refer to it.
 
 fn main() {
+    cc::Build::new()
+        .cpp(true)
+        // No C++ runtime is linked: every symbol of it is weak.
+        .cpp_link_stdlib(None)
+        .std("c++17")
+        .opt_level(2)
+        .file("src/cxx.cc")
+        .compile("hakmem_cxx");
+    println!("cargo:rerun-if-changed=src/cxx.cc");
     for argument in ["-Wl,-soname,libhakmem.so.0", "-Wl,-z,nodelete", "-Wl,-z,defs", "-Wl,-z,now"] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }

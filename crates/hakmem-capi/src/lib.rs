@@ -8,6 +8,7 @@
 mod glibc;
 mod hak;
 mod malloc;
+mod operators;
 mod startup;
 
 hakmem_os::export_dlopen!();

@@ -45,23 +45,32 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_cold(size)
 }
 
-/// [`allocate`] for C++: aligned to 16 whatever the size, which compilers assume of `operator new`.
+/// A block that this thread has at hand, aligned to 16 whatever its size, which compilers assume of C++'s `operator new`;
+/// null if there is none, with nothing else tried.
 #[inline(always)]
+pub fn pop_for_new(size: usize) -> *mut u8 {
+    if size > TABLE_MAX {
+        return ptr::null_mut();
+    }
+    pop(GROUND.offsets_for_new[size.wrapping_add(7) >> 3] as usize) as *mut u8
+}
+
+/// [`allocate`], aligned to 16 whatever the size.
 pub fn allocate_for_new(size: usize) -> *mut u8 {
+    allocate(size.max(16))
+}
+
+/// [`allocate`] for callers that often know the size at compile time: this table is a constant, so the compiler looks it up.
+#[inline(always)]
+pub fn allocate_inline(size: usize) -> *mut u8 {
+    static OFFSETS: [u16; TABLE_MAX / 8 + 1] = super::offsets(0);
     if size <= TABLE_MAX {
-        let block = pop(GROUND.offsets_for_new[size.wrapping_add(7) >> 3] as usize);
+        let block = pop(OFFSETS[size.wrapping_add(7) >> 3] as usize);
         if block != 0 {
             return block as *mut u8;
         }
     }
-    allocate_cold(size.max(16))
-}
-
-/// [`allocate`] where the class is known at compile time.
-#[inline(always)]
-pub fn allocate_class(class: usize) -> *mut u8 {
-    let block = pop(class * size_of::<Bin>());
-    if block != 0 { block as *mut u8 } else { allocate_cold(BLOCK_SIZE[class] as usize) }
+    allocate_cold(size)
 }
 
 #[inline(never)]
@@ -178,7 +187,8 @@ extern "C" fn allocate_zeroed_cold(size: usize) -> *mut u8 {
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
     let class = class_of_aligned(size, align);
     if class < CLASSES {
-        return allocate_class(class);
+        let block = pop(class * size_of::<Bin>());
+        return if block != 0 { block as *mut u8 } else { or_enomem(supply(class)) };
     }
     or_enomem(if align > REQUEST_MAX { None } else { allocate_big(size, align) })
 }

@@ -34,23 +34,6 @@ pub unsafe fn free(block: *mut u8) {
     }
 }
 
-/// [`free`] where the class is known at compile time.
-///
-/// # Safety
-/// As for [`free`], and the block is of that class.
-#[inline(always)]
-pub unsafe fn free_class(block: *mut u8, class: usize) {
-    let anchor = slot::heap();
-    let distance = pagemap::entry(block as usize) ^ anchor;
-    if distance == bin_distance(class) {
-        // SAFETY: the page map says: a block of this class, ours.
-        unsafe { push(anchor, bin_distance(class), block) }
-    } else {
-        // SAFETY: the caller's.
-        unsafe { free_cold(block) }
-    }
-}
-
 /// Puts a block on this thread's bin at `distance` from its anchor.
 #[inline(always)]
 unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {

@@ -32,8 +32,10 @@ mod refill;
 mod remote;
 
 pub use adopt::{after_fork_in_child, start};
-pub use alloc::{allocate, allocate_aligned, allocate_class, allocate_for_new, allocate_zeroed, reallocate};
-pub use free::{free, free_class, usable_size};
+pub use alloc::{
+    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate,
+};
+pub use free::{free, usable_size};
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, TABLE_MAX, class_of};
 use crate::span::{Span, SpanList};

@@ -1,0 +1,182 @@
+/*
+ * hakmem.h - the C interface of the HAKMEM memory allocator.
+ *
+ * A program that preloads or links libhakmem needs no header: malloc, free and the rest of the standard names are
+ * served by it. This header adds the same family under the prefix hak_, for programs that want to say whose memory they
+ * use, and what the standard has no name for: version, statistics, collecting free memory.
+ *
+ * Both families use one heap: a block of malloc may be given to hak_free, and the other way round. Every function may
+ * be called from any thread at any time, except from signal handlers.
+ *
+ * C99 and later, C++11 and later. Sizes and alignments are in bytes.
+ */
+#ifndef HAKMEM_H
+#define HAKMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header; hak_version() gives the one of the library that is loaded. */
+#define HAKMEM_VERSION_MAJOR 0
+#define HAKMEM_VERSION_MINOR 1
+#define HAKMEM_VERSION_PATCH 0
+#define HAKMEM_VERSION "0.1.0"
+
+/** The same as one number to compare: 1.2.3 is 10203. */
+#define HAKMEM_VERSION_NUMBER (HAKMEM_VERSION_MAJOR * 10000 + HAKMEM_VERSION_MINOR * 100 + HAKMEM_VERSION_PATCH)
+
+/* What the compiler may know about a function, where the compiler can be told. */
+#if defined(__has_attribute)
+#define HAK_HAS_ATTRIBUTE(name) __has_attribute(name)
+#else
+#define HAK_HAS_ATTRIBUTE(name) 0
+#endif
+
+#if HAK_HAS_ATTRIBUTE(malloc)
+#define HAK_MALLOC __attribute__((malloc)) /* the result aliases nothing */
+#else
+#define HAK_MALLOC
+#endif
+
+#if HAK_HAS_ATTRIBUTE(alloc_size)
+#define HAK_SIZE(argument) __attribute__((alloc_size(argument)))
+#define HAK_SIZE_PRODUCT(count, size) __attribute__((alloc_size(count, size)))
+#else
+#define HAK_SIZE(argument)
+#define HAK_SIZE_PRODUCT(count, size)
+#endif
+
+#if HAK_HAS_ATTRIBUTE(alloc_align)
+#define HAK_ALIGN(argument) __attribute__((alloc_align(argument)))
+#else
+#define HAK_ALIGN(argument)
+#endif
+
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define HAK_NODISCARD [[nodiscard]]
+#elif HAK_HAS_ATTRIBUTE(warn_unused_result)
+#define HAK_NODISCARD __attribute__((warn_unused_result))
+#else
+#define HAK_NODISCARD
+#endif
+
+#if defined(__cplusplus)
+#define HAK_NOTHROW noexcept
+#elif HAK_HAS_ATTRIBUTE(nothrow)
+#define HAK_NOTHROW __attribute__((nothrow))
+#else
+#define HAK_NOTHROW
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Allocating. Common to all functions that return a block:
+ *   - The block is aligned to 16 bytes if its size is 16 or more, and to 8 bytes if it is less.
+ *   - A size of 0 gives a block of its own that can be freed.
+ *   - On failure they return NULL and set errno to ENOMEM; a size above PTRDIFF_MAX always fails. On success errno is
+ *     left alone.
+ */
+
+/** Allocates `size` bytes. Their contents are undefined. */
+HAK_NODISCARD void *hak_malloc(size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(1);
+
+/** Allocates `count` objects of `size` bytes, all zero. A product that overflows is ENOMEM. */
+HAK_NODISCARD void *hak_calloc(size_t count, size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE_PRODUCT(1, 2);
+
+/**
+ * Changes the size of `block`, moving it if it must; what fits into the new size keeps its contents. `block` NULL
+ * allocates. `size` 0 frees `block` and returns NULL with errno as it was. On failure `block` is as it was.
+ */
+HAK_NODISCARD void *hak_realloc(void *block, size_t size) HAK_NOTHROW HAK_SIZE(2);
+
+/** hak_realloc to `count` objects of `size` bytes. A product that overflows is ENOMEM and leaves `block` as it was. */
+HAK_NODISCARD void *hak_reallocarray(void *block, size_t count, size_t size) HAK_NOTHROW HAK_SIZE_PRODUCT(2, 3);
+
+/**
+ * Allocates `size` bytes at a multiple of `alignment`, which must be a power of two; EINVAL if it is not. `size` need
+ * not be a multiple of it.
+ */
+HAK_NODISCARD void *hak_aligned_alloc(size_t alignment, size_t size) HAK_NOTHROW HAK_MALLOC HAK_ALIGN(1) HAK_SIZE(2);
+
+/** As hak_aligned_alloc, but rounds `alignment` up to a power of two; EINVAL if there is no such number. */
+HAK_NODISCARD void *hak_memalign(size_t alignment, size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(2);
+
+/**
+ * Allocates `size` bytes at a multiple of `alignment`, stores the block in `*result` and returns 0. Returns EINVAL if
+ * `alignment` is no power of two or no multiple of sizeof(void *), and ENOMEM if there is no memory; `*result` is then
+ * as it was. Never changes errno.
+ */
+HAK_NODISCARD int hak_posix_memalign(void **result, size_t alignment, size_t size) HAK_NOTHROW;
+
+/** Allocates `size` bytes at the start of a page. */
+HAK_NODISCARD void *hak_valloc(size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(1);
+
+/** Allocates whole pages: `size` is rounded up to a multiple of the page size, 0 to one page. */
+HAK_NODISCARD void *hak_pvalloc(size_t size) HAK_NOTHROW HAK_MALLOC;
+
+/** How many bytes of `block` may be used: its size or more. 0 for NULL. */
+HAK_NODISCARD size_t hak_malloc_usable_size(const void *block) HAK_NOTHROW;
+
+/*
+ * Freeing. Never changes errno. NULL is ignored. A pointer that is not a block of this allocator, nor of the C
+ * library's own, and a block that was already freed are named in one line on standard error and left alone.
+ */
+
+/** Frees `block`. */
+void hak_free(void *block) HAK_NOTHROW;
+
+/** Frees `block`, which has `size` bytes: what was asked for, or anything up to its usable size. */
+void hak_free_sized(void *block, size_t size) HAK_NOTHROW;
+
+/** Frees `block`, which was allocated with this `alignment` and this `size`. */
+void hak_free_aligned_sized(void *block, size_t alignment, size_t size) HAK_NOTHROW;
+
+/*
+ * The allocator itself.
+ */
+
+/** The library's version, such as "0.1.0". */
+HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
+
+/**
+ * Gives all free memory back to the system now, instead of after the decay time: flushes what this thread keeps at
+ * hand, then every free page. For a program that is about to be idle for long.
+ */
+void hak_collect(void) HAK_NOTHROW;
+
+/** What the allocator has done and holds. Counts since the process started; bytes as of now. */
+typedef struct hak_stats_t {
+    uint64_t allocations;       /**< Blocks handed out. */
+    uint64_t frees;             /**< Blocks taken back. */
+    uint64_t live_bytes;        /**< In blocks that the program holds. */
+    uint64_t cached_bytes;      /**< In free blocks that threads keep at hand. */
+    uint64_t free_bytes;        /**< In free blocks and pages that any thread may use. */
+    uint64_t dirty_bytes;       /**< The resident pages of these that the system has not got back yet. */
+    uint64_t purged_bytes;      /**< Given back to the system since the start; pages given back twice count twice. */
+    uint64_t metadata_bytes;    /**< The allocator's own tables. */
+    uint64_t mapped_bytes;      /**< Address space held. */
+    uint64_t peak_mapped_bytes; /**< The most it ever was. */
+    uint64_t page_map_misses;   /**< Frees of pointers the page map does not know. */
+    uint64_t kernel_maps;       /**< Calls of mmap. */
+    uint64_t kernel_unmaps;     /**< Calls of munmap. */
+    uint64_t kernel_purges;     /**< Calls of madvise that give pages back. */
+    uint64_t kernel_remaps;     /**< Calls of mremap. */
+    uint64_t kernel_others;     /**< Every other system call. */
+    uint64_t heaps;             /**< Thread heaps made; threads that end leave theirs to new ones. */
+    uint64_t segments;          /**< Segments (2 MiB of address space each) held. */
+} hak_stats_t;
+
+/** Fills `*out`. Exact while no other thread allocates or frees. */
+void hak_stats_read(hak_stats_t *out) HAK_NOTHROW;
+
+/** Writes statistics with those of each size class to `fd`: a table if `json` is 0, else one line of JSON. */
+void hak_stats_print(int fd, int json) HAK_NOTHROW;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

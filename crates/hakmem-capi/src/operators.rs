@@ -1,0 +1,94 @@
+//! `operator new` and `operator delete`, all twenty.
+//!
+//! The fast half is here; what needs more than the bin's list ends in a jump to `hak_new_slow` in `cxx.cc`, through which
+//! exceptions can pass. No frame of this file is ever below one that throws.
+//!
+//! # Safety
+//! The names are C++'s for these signatures (Itanium ABI), and the blocks that `delete` is given come from `new`.
+
+use core::ffi::{c_int, c_void};
+use hakmem_core::heap;
+
+unsafe extern "C" {
+    /// Allocates with `allocate`, asks the new-handler while that fails, and throws or returns null at last.
+    fn hak_new_slow(
+        size: usize,
+        align: usize,
+        nothrow: c_int,
+        allocate: extern "C" fn(usize, usize) -> *mut c_void,
+    ) -> *mut c_void;
+}
+
+/// A block for `new`; `align` 0 is the default alignment.
+extern "C" fn allocate(size: usize, align: usize) -> *mut c_void {
+    if align == 0 { heap::allocate_for_new(size).cast() } else { heap::allocate_aligned(size, align).cast() }
+}
+
+macro_rules! new {
+    ($($symbol:ident, $nothrow:literal, $signature:literal;)*) => {$(
+        #[doc = concat!("`", $signature, "`")]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $symbol(size: usize) -> *mut c_void {
+            let block = heap::pop_for_new(size);
+            if !block.is_null() {
+                return block.cast();
+            }
+            // SAFETY: the C++ half of this file.
+            unsafe { hak_new_slow(size, 0, $nothrow, allocate) }
+        }
+    )*};
+}
+
+macro_rules! new_aligned {
+    ($($symbol:ident, $nothrow:literal, $signature:literal;)*) => {$(
+        #[doc = concat!("`", $signature, "`")]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $symbol(size: usize, align: usize) -> *mut c_void {
+            // SAFETY: the C++ half of this file.
+            unsafe { hak_new_slow(size, align, $nothrow, allocate) }
+        }
+    )*};
+}
+
+macro_rules! delete {
+    ($($symbol:ident($($ignored:ident),*), $signature:literal;)*) => {$(
+        #[doc = concat!("`", $signature, "`: the size and the alignment are not needed, so wrong ones do no harm.")]
+        ///
+        /// # Safety
+        /// `block` is null or came from the `new` of the same form.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $ignored: usize)*) {
+            // SAFETY: the caller's.
+            unsafe { heap::free(block.cast()) }
+        }
+    )*};
+}
+
+new! {
+    _Znwm, 0, "operator new(size_t)";
+    _Znam, 0, "operator new[](size_t)";
+    _ZnwmRKSt9nothrow_t, 1, "operator new(size_t, nothrow_t const &)";
+    _ZnamRKSt9nothrow_t, 1, "operator new[](size_t, nothrow_t const &)";
+}
+
+new_aligned! {
+    _ZnwmSt11align_val_t, 0, "operator new(size_t, align_val_t)";
+    _ZnamSt11align_val_t, 0, "operator new[](size_t, align_val_t)";
+    _ZnwmSt11align_val_tRKSt9nothrow_t, 1, "operator new(size_t, align_val_t, nothrow_t const &)";
+    _ZnamSt11align_val_tRKSt9nothrow_t, 1, "operator new[](size_t, align_val_t, nothrow_t const &)";
+}
+
+delete! {
+    _ZdlPv(), "operator delete(void *)";
+    _ZdaPv(), "operator delete[](void *)";
+    _ZdlPvm(_size), "operator delete(void *, size_t)";
+    _ZdaPvm(_size), "operator delete[](void *, size_t)";
+    _ZdlPvRKSt9nothrow_t(_nothrow), "operator delete(void *, nothrow_t const &)";
+    _ZdaPvRKSt9nothrow_t(_nothrow), "operator delete[](void *, nothrow_t const &)";
+    _ZdlPvSt11align_val_t(_align), "operator delete(void *, align_val_t)";
+    _ZdaPvSt11align_val_t(_align), "operator delete[](void *, align_val_t)";
+    _ZdlPvmSt11align_val_t(_size, _align), "operator delete(void *, size_t, align_val_t)";
+    _ZdaPvmSt11align_val_t(_size, _align), "operator delete[](void *, size_t, align_val_t)";
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(_align, _nothrow), "operator delete(void *, align_val_t, nothrow_t const &)";
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(_align, _nothrow), "operator delete[](void *, align_val_t, nothrow_t const &)";
+}
