@@ -264,8 +264,7 @@ fn relocate(large: &'static Large, old: usize, new: usize) -> Option<usize> {
     pagemap::set(base, 1, 0);
     // SAFETY: the block is the caller's, who gets its new address; the target was mapped just now.
     if !pagemap::cover(to, SLAB) || !unsafe { vm::move_onto(base, old, new, to) } {
-        // SAFETY: the target was mapped just now, known to nobody.
-        unsafe { vm::unmap(to, new) };
+        // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the place.
         claim(large);
         return None;
     }

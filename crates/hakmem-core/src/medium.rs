@@ -11,6 +11,8 @@ use hakmem_os::vm::PAGE;
 
 /// Allocates `size` bytes; the flag says whether they are zero. `None` when the system has no memory.
 pub fn allocate(size: usize) -> Option<(usize, bool)> {
+    // A request for nothing at a large alignment is a block like any other.
+    let size = size.max(1);
     let run = space::claim(size.div_ceil(SLAB))?;
     let span = run.span();
     span.set_back(0);

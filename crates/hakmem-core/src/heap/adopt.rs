@@ -11,7 +11,7 @@ use crate::sync::Stack;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use hakmem_os::futex::Lock;
@@ -22,16 +22,18 @@ static POOL: Stack<Heap> = Stack::new();
 static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
 static EXIT: ExitHook = ExitHook::new();
 static START: Lock = Lock::new();
+static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// The slot's state word in a thread whose heap is gone for good.
 const EXITING: usize = 1;
 
 /// Readies the process: the page map, the hook at thread exit. Called with the first heap; more calls do nothing.
 pub fn start() {
-    let _once = START.lock();
-    if NEWEST.load(Acquire).is_null() {
+    let _one_at_a_time = START.lock();
+    if !STARTED.load(Relaxed) {
         pagemap::start();
         EXIT.register(leave);
+        STARTED.store(true, Release);
     }
 }
 
@@ -63,7 +65,7 @@ pub(super) fn attach() -> Option<&'static Heap> {
 }
 
 fn take() -> Option<&'static Heap> {
-    if NEWEST.load(Acquire).is_null() {
+    if !STARTED.load(Acquire) {
         start();
     }
     if let Some(heap) = POOL.pop() {
@@ -140,6 +142,11 @@ pub(super) fn stray_frees(class: usize) -> u64 {
 pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) {
     match heap {
         Some(heap) => count(&heap.tallies[kind as usize]),
-        None => drop(borrow(|heap| Some(count(&heap.tallies[kind as usize])))),
+        None => {
+            borrow(|heap| {
+                count(&heap.tallies[kind as usize]);
+                Some(())
+            });
+        }
     }
 }

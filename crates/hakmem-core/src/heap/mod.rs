@@ -30,12 +30,14 @@ mod alloc;
 mod free;
 mod refill;
 mod remote;
+mod validate;
 
 pub use adopt::{after_fork_in_child, start};
 pub use alloc::{
     allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate,
 };
 pub use free::{free, usable_size};
+pub use validate::{Fault, validate};
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, TABLE_MAX, class_of};
 use crate::span::{Span, SpanList};

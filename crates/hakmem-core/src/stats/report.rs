@@ -20,9 +20,9 @@ struct Bytes(u64);
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, shift) = match self.0 {
-            ..10_240 => return write!(f, "{:>9} B", self.0),
-            ..10_485_760 => ("KiB", 10),
-            ..10_737_418_240 => ("MiB", 20),
+            0..10_240 => return write!(f, "{:>9} B", self.0),
+            10_240..10_485_760 => ("KiB", 10),
+            10_485_760..10_737_418_240 => ("MiB", 20),
             _ => ("GiB", 30),
         };
         write!(f, "{:>5}.{} {unit}", self.0 >> shift, ((self.0 & ((1 << shift) - 1)) * 10) >> shift)

@@ -1,0 +1,131 @@
+//! The validator: recomputes, for the whole process, the invariants written above the structs.
+//!
+//! It allocates nothing, and is exact only while no other thread is in the allocator. Besides the state of each slab, span
+//! and bin it checks for every class that no block is lost or doubled:
+//!
+//! ```text
+//!   sum over spans of (carved - free)  =  live + in bins + in runs + on the way between heaps
+//! ```
+//!
+//! # Safety
+//! Lists are followed through blocks that the page map says are ours, for no more steps than they may have.
+
+use super::{Heap, Status, anchor_in, class_in, is_small, row};
+use crate::pagemap;
+use crate::segment::Segment;
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
+use crate::space;
+use crate::span::{Span, next_of};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What is wrong, and the address it was seen at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The invariant that does not hold.
+    pub what: &'static str,
+    /// Where.
+    pub at: usize,
+}
+
+fn check(holds: bool, what: &'static str, at: usize) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(Fault { what, at }) }
+}
+
+/// Checks everything. `Ok` is the number of blocks in the program's hands that spans account for.
+pub fn validate() -> Result<u64, Fault> {
+    let mut out = [0_u64; CLASSES];
+    for segment in space::segments().filter(|segment| is_mapped(segment)) {
+        check_segment(segment, &mut out)?;
+    }
+    for heap in Heap::all().filter(|heap| heap.status() != Status::Lost) {
+        for class in 0..CLASSES {
+            out[class] = out[class].wrapping_sub(u64::from(check_bin(heap, class)?));
+        }
+    }
+    let mut live = 0;
+    for (class, out) in out.iter().enumerate() {
+        let row = row(class);
+        let travelling = row.remote_sent.wrapping_sub(row.remote_received);
+        let in_use = row.allocations.wrapping_sub(row.frees);
+        check(*out == in_use.wrapping_add(travelling), "blocks out = live + in bins + in runs + on the way", class)?;
+        live += in_use;
+    }
+    Ok(live)
+}
+
+fn is_mapped(segment: &'static Segment) -> bool {
+    pagemap::segment_of(segment.base()).is_some_and(|found| core::ptr::eq(found, segment))
+}
+
+fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<(), Fault> {
+    let state = segment.state();
+    check(state.dirty & !state.free == 0, "a dirty slab is free", segment.base())?;
+    let mut slab = 0;
+    while slab < SLABS {
+        let at = segment.base() + slab * SLAB;
+        let entry = pagemap::entry_anywhere(at);
+        if state.free & (1 << slab) != 0 {
+            check(entry == pagemap::FREED, "a free slab is marked free", at)?;
+            slab += 1;
+            continue;
+        }
+        let span = &segment.spans[slab];
+        check(span.back() == 0, "a span begins where the one before it ends", at)?;
+        check(slab + span.slabs() <= SLABS && span.slabs() != 0, "a span lies within its segment", at)?;
+        for inner in slab..slab + span.slabs() {
+            check(state.free & (1 << inner) == 0, "no slab of a span is free", at)?;
+        }
+        if is_small(entry) {
+            check_span(span, at, entry)?;
+            out[span.class()] += u64::from(span.carved_blocks() - span.free_blocks());
+        } else {
+            check(entry == pagemap::MEDIUM, "a taken slab holds small blocks or a medium one", at)?;
+            check(span.bytes() <= span.slabs() * SLAB, "a medium block lies within its slabs", at)?;
+        }
+        slab += span.slabs();
+    }
+    Ok(())
+}
+
+fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault> {
+    check(span.base() == at, "a span knows where it begins", at)?;
+    check(span.class() == class_in(entry), "a span's class is the page map's", at)?;
+    for slab in 0..span.slabs() {
+        check(pagemap::entry_anywhere(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
+    }
+    check(span.free_blocks() <= span.carved_blocks(), "free <= carved", at)?;
+    check(span.carved_blocks() <= span.capacity(), "carved <= capacity", at)?;
+    check(!span.is_empty(), "an empty span is given back", at)?;
+    let mut length = 0;
+    for block in span.list().take(span.capacity() as usize + 1) {
+        check(span.is_block(block), "a block on the list is one of the span's", block)?;
+        length += 1;
+    }
+    check(length == span.free_blocks(), "the list is as long as it is counted to be", at)?;
+    let owner = Heap::at_anchor(anchor_in(entry));
+    check(span.is_listed() == span.has_room(), "a span is listed when it has blocks to give", at)?;
+    let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));
+    check(listed == span.is_listed(), "a listed span is in its owner's list", at)
+}
+
+/// Checks a bin and its run; returns how many blocks they hold.
+fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
+    let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
+    let pushes = lane.granted.get().wrapping_sub(bin.room.load(Relaxed));
+    let counted = lane.held.get().wrapping_add(pushes).wrapping_sub(bin.pops.load(Relaxed));
+    let mut block = bin.head.load(Relaxed);
+    let mut length = 0;
+    while block != 0 {
+        let entry = pagemap::entry_anywhere(block);
+        let ours = is_small(entry) && anchor_in(entry) == heap.anchor() && class_in(entry) == class;
+        check(ours, "a block in a bin is of its heap and class", block)?;
+        check(length < counted, "a bin's list is not longer than it is counted to be", block)?;
+        length += 1;
+        // SAFETY: a free block of ours.
+        block = unsafe { next_of(block) };
+    }
+    check(length == counted, "a bin's list is as long as it is counted to be", class)?;
+    let run = lane.end.get() - lane.bump.get();
+    check(run.is_multiple_of(BLOCK_SIZE[class] as usize), "a run is a number of whole blocks", lane.bump.get())?;
+    Ok(length + (run / BLOCK_SIZE[class] as usize) as u32)
+}

@@ -1,0 +1,105 @@
+//! The kernel refuses its n-th call, for every n: the allocator answers null or does without, and nothing is lost.
+//!
+//! One test in a process of its own, since the kernel that is faked is the process's.
+
+use hakmem_core::{heap, large, space};
+use hakmem_os::kernel::{Kernel, real, replace};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Calls left until the one that fails; far more than there are means never.
+static LEFT: AtomicUsize = AtomicUsize::new(usize::MAX);
+static TIME: AtomicUsize = AtomicUsize::new(0);
+
+fn fails() -> bool {
+    LEFT.fetch_sub(1, Relaxed) == 0
+}
+
+static FAKE: Kernel = Kernel {
+    map: |hint, len, lazy| if fails() { 0 } else { (real().map)(hint, len, lazy) },
+    // SAFETY: passed on with the caller's obligations.
+    unmap: |at, len| !fails() && unsafe { (real().unmap)(at, len) },
+    // SAFETY: as above.
+    purge: |at, len| !fails() && unsafe { (real().purge)(at, len) },
+    // SAFETY: as above.
+    remap: |at, old, new, to| !fails() && unsafe { (real().remap)(at, old, new, to) },
+    // A clock that makes every look at it a purge pass.
+    now: || TIME.fetch_add(1000, Relaxed) as u64,
+};
+
+fn fill(block: *mut u8, size: usize) {
+    if !block.is_null() {
+        // SAFETY: the block is that long.
+        unsafe { block.write_bytes(size as u8, size) };
+    }
+}
+
+/// A workload that needs every kind of kernel call; returns how many allocations came back null.
+fn workload() -> usize {
+    let mut refused = 0;
+    let mut blocks = Vec::new();
+    let sizes = (0..60).map(|n| [24, 700, 5000, 30_000, 70_000, 900_000, 1_100_000, 1_500_000][n % 8] + n);
+    for size in sizes {
+        let block = heap::allocate(size);
+        refused += usize::from(block.is_null());
+        fill(block, size);
+        blocks.push((block, size));
+        if blocks.len() > 24 {
+            let (block, size) = blocks.swap_remove(size % 24);
+            if block.is_null() {
+                continue;
+            }
+            // SAFETY: a live block, forgotten unless null comes back.
+            let new = unsafe { heap::reallocate(block, size * 3, 1) };
+            let (block, len) = if new.is_null() { (block, size) } else { (new, size) };
+            refused += usize::from(new.is_null());
+            // SAFETY: the block is at least that long, and was written.
+            let bytes = unsafe { std::slice::from_raw_parts(block, len) };
+            assert!(bytes.iter().all(|byte| *byte == size as u8), "contents survive a failed or a successful realloc");
+            // SAFETY: a live block.
+            unsafe { heap::free(block) };
+        }
+    }
+    for (block, _) in blocks {
+        // SAFETY: null or a live block.
+        unsafe { heap::free(block) };
+    }
+    heap::collect();
+    space::purge(true);
+    large::release_kept(true);
+    refused
+}
+
+#[test]
+fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
+    replace(Some(&FAKE));
+    workload();
+    let counted = usize::MAX - 1 - LEFT.load(Relaxed);
+    assert!(counted > 50, "the workload makes {counted} kernel calls");
+    let mut refused = 0;
+    for nth in 0..counted {
+        LEFT.store(nth, Relaxed);
+        refused += workload();
+        LEFT.store(usize::MAX, Relaxed);
+        if let Err(fault) = heap::validate() {
+            panic!("call {nth} failed: {fault:?}");
+        }
+        // What a refused call left behind goes back with the next attempt.
+        heap::collect();
+        space::purge(true);
+        large::release_kept(true);
+        assert_eq!(space::extent().segments, 0, "call {nth} failed");
+        assert_eq!(large::extent().mapped, 0, "call {nth} failed");
+    }
+    assert!(refused > 0, "some of the refusals reached the program as null");
+}
+
+#[test]
+fn with_no_memory_at_all_every_entry_says_so() {
+    // Runs beside the other test only in its own thread's eyes: it asks for what no kernel gives.
+    for size in [isize::MAX as usize, isize::MAX as usize + 1, usize::MAX - 4096, usize::MAX] {
+        assert!(heap::allocate(size).is_null());
+        assert!(heap::allocate_zeroed(size).is_null());
+        assert!(heap::allocate_aligned(size, 64).is_null());
+    }
+    assert!(heap::allocate_aligned(1, 1 << 62).is_null());
+}
