@@ -78,9 +78,15 @@ fn a_static_program() {
 
 #[test]
 fn a_static_program_with_hakmem_inside() {
-    let source = format!("{EMPTY} void *hak_malloc(unsigned long size) {{ (void)size; return 0; }}\n");
-    let program = compile(&scratch("static-hakmem"), "program", &source, &["-static"]);
-    expect(&program, "ok", "linking", "HAKMEM inside");
+    let archive = library().with_extension("a");
+    let source = "#include <stdlib.h>\nint main(int count, char **words) { free(malloc(count)); return words == 0; }\n";
+    let directory = scratch("static-hakmem");
+    for (name, flags) in [("plain", &["-static"][..]), ("stripped", &["-static", "-s"])] {
+        let flags = [&[archive.to_str().unwrap()], flags].concat();
+        let program = compile(&directory, name, source, &flags);
+        expect(&program, "ok", "linking", "HAKMEM inside");
+        assert!(run(&mut std::process::Command::new(program)).status.success());
+    }
 }
 
 #[test]

@@ -63,5 +63,5 @@ fn allocators_in_text(elf: &Parsed) -> Vec<Meaning> {
             .filter_map(|section| section.data().ok())
             .any(|data| memmem::find(data, text.as_bytes()).is_some())
     };
-    signs::TEXTS.iter().filter(|(text, _)| found(text)).map(|(_, name)| Meaning::Allocator(name)).collect()
+    signs::TEXTS.iter().filter(|(text, _)| found(text)).map(|(_, meaning)| *meaning).collect()
 }

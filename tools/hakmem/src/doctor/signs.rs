@@ -52,8 +52,12 @@ pub const SYMBOLS: &[(&str, Meaning)] = &[
 ];
 
 /// Text that only these allocators have in their messages, for programs whose symbol table is stripped.
-pub const TEXTS: &[(&str, &str)] =
-    &[("<jemalloc>", "jemalloc"), ("mimalloc: ", "mimalloc"), ("tcmalloc: large alloc", "tcmalloc")];
+pub const TEXTS: &[(&str, Meaning)] = &[
+    ("not a block of any allocator known here", Meaning::Hakmem),
+    ("<jemalloc>", Meaning::Allocator("jemalloc")),
+    ("mimalloc: ", Meaning::Allocator("mimalloc")),
+    ("tcmalloc: large alloc", Meaning::Allocator("tcmalloc")),
+];
 
 /// What the symbol called `name` means, if anything.
 pub fn meaning(name: &[u8]) -> Option<Meaning> {
