@@ -11,6 +11,9 @@ struct Command {
     args: hakmem_bench::Args,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    hakmem_bench::run(Command::parse().args)
+fn main() -> ExitCode {
+    hakmem_bench::run(Command::parse().args).unwrap_or_else(|error| {
+        eprintln!("hakmem-bench: {error:#}");
+        ExitCode::FAILURE
+    })
 }

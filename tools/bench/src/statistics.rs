@@ -5,6 +5,9 @@ use crate::random::Random;
 /// How often the rounds are resampled for an interval.
 const RESAMPLES: usize = 2000;
 
+/// A difference below this is called none, however sure it is: the placement of the code alone makes as much.
+const NEGLIGIBLE: f64 = 0.005;
+
 /// The middle value; the mean of the two middle ones where their number is even.
 pub fn median(values: &[f64]) -> f64 {
     assert!(!values.is_empty(), "a median needs a value");
@@ -47,9 +50,9 @@ impl Ratio {
         Self { value, low: resampled[RESAMPLES / 40], high: resampled[RESAMPLES - 1 - RESAMPLES / 40] }
     }
 
-    /// Whether the interval leaves open which of the two is faster.
+    /// Whether the interval leaves open which of the two is faster, or the difference is too small to be one.
     pub fn is_tie(&self) -> bool {
-        self.low <= 1.0 && self.high >= 1.0
+        self.low <= 1.0 + NEGLIGIBLE && self.high >= 1.0 - NEGLIGIBLE
     }
 }
 
