@@ -1,0 +1,187 @@
+//! What one run is measured by: time, CPU time, page faults and resident memory, read without touching the allocator.
+
+use serde::{Deserialize, Serialize};
+use std::{ffi::CStr, mem::MaybeUninit};
+
+/// What a worker reports, as one line of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Operations of the timed part.
+    pub operations: u64,
+    /// Wall-clock time of the timed part.
+    pub wall_ns: u64,
+    /// CPU time of all threads in the timed part.
+    pub cpu_ns: u64,
+    /// The part of the CPU time that was spent in the kernel.
+    pub system_ns: u64,
+    /// Page faults of the timed part, with and without a disk access.
+    pub page_faults: u64,
+    /// Time in which a thread could have run but had to wait for a CPU; for a run on a quiet machine next to nothing.
+    pub waited_ns: u64,
+    /// Resident memory before the workload, in KiB.
+    pub rss_start_kib: u64,
+    /// The highest resident memory of the process.
+    pub rss_peak_kib: u64,
+    /// Resident memory when every block has been freed.
+    pub rss_freed_kib: u64,
+    /// The same after an idle second, where that was asked for.
+    pub rss_idle_kib: Option<u64>,
+    /// The library that `malloc` resolves to.
+    pub malloc_library: String,
+    /// Which version that library says it is.
+    pub version: String,
+}
+
+/// The clocks and counters of the process at one moment.
+#[derive(Clone, Copy)]
+struct Reading {
+    wall_ns: u64,
+    cpu_ns: u64,
+    system_ns: u64,
+    page_faults: u64,
+    waited_ns: u64,
+}
+
+/// Measures the timed part of a workload.
+pub struct Meter {
+    began: Option<Reading>,
+    measurement: Measurement,
+}
+
+impl Meter {
+    /// A meter that has read the memory at the start.
+    pub fn new() -> Self {
+        let measurement = Measurement { rss_start_kib: resident_kib(), ..Measurement::default() };
+        Self { began: None, measurement }
+    }
+
+    /// The timed part begins.
+    pub fn start(&mut self) {
+        self.began = Some(Reading::now());
+    }
+
+    /// The timed part ends after `operations` operations.
+    pub fn stop(&mut self, operations: u64) {
+        let ended = Reading::now();
+        let began = self.began.expect("a workload starts the meter before it stops it");
+        self.measurement.operations = operations;
+        self.measurement.wall_ns = ended.wall_ns - began.wall_ns;
+        self.measurement.cpu_ns = ended.cpu_ns - began.cpu_ns;
+        self.measurement.system_ns = ended.system_ns - began.system_ns;
+        self.measurement.page_faults = ended.page_faults - began.page_faults;
+        self.measurement.waited_ns = ended.waited_ns.saturating_sub(began.waited_ns);
+    }
+
+    /// The workload has freed everything: reads the memory that is left, at once and, if asked, after an idle second.
+    pub fn finish(mut self, idle: bool) -> Measurement {
+        self.measurement.rss_freed_kib = resident_kib();
+        if idle {
+            // SAFETY: sleeping has no conditions. libc's own call, so that nothing else runs in that second.
+            unsafe { libc::sleep(1) };
+            self.measurement.rss_idle_kib = Some(resident_kib());
+        }
+        self.measurement.rss_peak_kib = kib_after(c"/proc/self/status", b"VmHWM:").max(self.measurement.rss_start_kib);
+        self.measurement
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reading {
+    fn now() -> Self {
+        let mut usage = MaybeUninit::uninit();
+        // SAFETY: the call fills the struct it is given, and with these arguments cannot fail.
+        let usage: libc::rusage = unsafe {
+            libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+            usage.assume_init()
+        };
+        let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+        Self {
+            wall_ns: clock_ns(libc::CLOCK_MONOTONIC),
+            cpu_ns: clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID),
+            system_ns: microseconds(usage.ru_stime) * 1000,
+            page_faults: (usage.ru_minflt + usage.ru_majflt) as u64,
+            waited_ns: waited_ns(),
+        }
+    }
+}
+
+/// The value of one of the kernel's clocks.
+pub fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call fills the struct it is given.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// How long the calling thread has waited for a CPU: the second number of its schedstat.
+fn waited_ns() -> u64 {
+    let mut buffer = [0; 128];
+    let text = read_file(c"/proc/thread-self/schedstat", &mut buffer);
+    text.split(|byte| *byte == b' ').nth(1).map_or(0, number)
+}
+
+/// Resident memory of this process. The rollup is summed from the page tables; the cheaper counters lag behind.
+pub fn resident_kib() -> u64 {
+    kib_after(c"/proc/self/smaps_rollup", b"Rss:")
+}
+
+/// The number that follows `label` in a file of /proc.
+fn kib_after(path: &CStr, label: &[u8]) -> u64 {
+    let mut buffer = [0; 4096];
+    let text = read_file(path, &mut buffer);
+    let line = text.split(|byte| *byte == b'\n').find(|line| line.starts_with(label));
+    line.map_or(0, |line| number(&line[label.len()..]))
+}
+
+/// Reads the beginning of a file into `buffer`, without an allocation.
+fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
+    // SAFETY: the path ends in a zero byte, the buffer is written within its length, the descriptor is closed once.
+    let length = unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return &[];
+        }
+        let length = libc::read(file, buffer.as_mut_ptr().cast(), buffer.len());
+        libc::close(file);
+        length
+    };
+    &buffer[..length.max(0) as usize]
+}
+
+/// The first decimal number in `text`.
+fn number(text: &[u8]) -> u64 {
+    let digits = text.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn touched_memory_is_seen_as_resident() {
+        let before = resident_kib();
+        let block = vec![1_u8; 8 << 20];
+        let after = resident_kib();
+        assert!(after >= before + 8000, "{before} KiB before, {after} KiB after {} bytes", block.len());
+    }
+
+    #[test]
+    fn the_timed_part_is_what_lies_between_start_and_stop() {
+        let mut meter = Meter::new();
+        meter.start();
+        let until = clock_ns(libc::CLOCK_MONOTONIC) + 2_000_000;
+        while clock_ns(libc::CLOCK_MONOTONIC) < until {}
+        meter.stop(5);
+        let measurement = meter.finish(false);
+        assert_eq!(measurement.operations, 5);
+        assert!(measurement.wall_ns >= 2_000_000 && measurement.cpu_ns > 0);
+        assert!(measurement.rss_peak_kib >= measurement.rss_freed_kib);
+        assert_eq!(measurement.rss_idle_kib, None);
+    }
+}

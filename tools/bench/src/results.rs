@@ -1,0 +1,101 @@
+//! The results of a comparison: every run of every candidate in every row, and what is worked out from them.
+
+use crate::{candidates::Candidate, machine::Machine, meter::Measurement, statistics::median};
+use serde::{Deserialize, Serialize};
+
+/// Everything one comparison found; the JSON that it writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// The version of this format.
+    pub format: u32,
+    /// The command that was given.
+    pub command: Vec<String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Rounds that each row was to be run.
+    pub rounds: usize,
+    /// The time that rows are compared by.
+    pub clock: Clock,
+    /// Who took part.
+    pub candidates: Vec<Candidate>,
+    /// What was found.
+    pub rows: Vec<Row>,
+}
+
+/// The version of [`Results`] that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// Which time rows are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Wall-clock time: what a user waits for.
+    Wall,
+    /// CPU time: what remains comparable while other programs are running.
+    Cpu,
+}
+
+/// One row: a workload with its parameters, and how each candidate did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The workload.
+    pub workload: String,
+    /// The name of the parameter set.
+    pub name: String,
+    /// The parameters, as the workers were given them.
+    pub parameters: String,
+    /// One outcome for each candidate, in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// How one candidate did in one row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The measurement of each round.
+    pub runs: Vec<Measurement>,
+    /// How many runs were disturbed by other load and had to be repeated.
+    pub repeated: usize,
+    /// How many of the runs that count were disturbed all the same.
+    pub disturbed: usize,
+    /// Why there are no more runs: a crash, a hang, the wrong library.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    /// The time of every run in nanoseconds for each operation; nothing if the candidate failed.
+    pub fn times(&self, clock: Clock) -> Option<Vec<f64>> {
+        let time = |run: &Measurement| match clock {
+            Clock::Wall => run.wall_ns,
+            Clock::Cpu => run.cpu_ns,
+        };
+        self.all(|run| time(run) as f64 / run.operations as f64)
+    }
+
+    /// The median of a figure over all runs; nothing if the candidate failed.
+    pub fn median(&self, figure: impl Fn(&Measurement) -> f64) -> Option<f64> {
+        self.all(figure).map(|values| median(&values))
+    }
+
+    /// Resident memory after the idle second, in the rounds that had one.
+    pub fn idle_kib(&self) -> Option<f64> {
+        let values: Vec<f64> = self.runs.iter().filter_map(|run| run.rss_idle_kib).map(|kib| kib as f64).collect();
+        (!values.is_empty()).then(|| median(&values))
+    }
+
+    fn all(&self, figure: impl Fn(&Measurement) -> f64) -> Option<Vec<f64>> {
+        (self.failure.is_none() && !self.runs.is_empty()).then(|| self.runs.iter().map(figure).collect())
+    }
+}
+
+impl Row {
+    /// The workload and the row together: what `--only` selects by.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.workload, self.name)
+    }
+
+    /// The index of the candidate with the lowest figure.
+    pub fn best(&self, figure: impl Fn(&Outcome) -> Option<f64>) -> Option<usize> {
+        let figures = self.outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, figure(outcome)?)));
+        figures.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+    }
+}

@@ -1,0 +1,91 @@
+//! Medians, and intervals for medians of ratios, by resampling the rounds.
+
+use crate::random::Random;
+
+/// How often the rounds are resampled for an interval.
+const RESAMPLES: usize = 2000;
+
+/// A difference below this is called none, however sure it is: the placement of the code alone makes as much.
+const NEGLIGIBLE: f64 = 0.005;
+
+/// The middle value; the mean of the two middle ones where their number is even.
+pub fn median(values: &[f64]) -> f64 {
+    assert!(!values.is_empty(), "a median needs a value");
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+}
+
+/// The geometric mean of positive values.
+pub fn geometric_mean(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+/// A ratio with the interval in which it lies with 95 % confidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// The median of the ratios of all rounds.
+    pub value: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+impl Ratio {
+    /// The median of `subject / reference`, round by round, so that what disturbs a whole round disturbs neither.
+    pub fn of(subject: &[f64], reference: &[f64]) -> Self {
+        let ratios: Vec<f64> = subject.iter().zip(reference).map(|(subject, reference)| subject / reference).collect();
+        let value = median(&ratios);
+        // A fixed seed: the same measurements give the same interval.
+        let mut random = Random::new(1);
+        let mut resampled: Vec<f64> = (0..RESAMPLES)
+            .map(|_| {
+                let sample: Vec<f64> = ratios.iter().map(|_| ratios[random.below(ratios.len())]).collect();
+                median(&sample)
+            })
+            .collect();
+        resampled.sort_by(f64::total_cmp);
+        Self { value, low: resampled[RESAMPLES / 40], high: resampled[RESAMPLES - 1 - RESAMPLES / 40] }
+    }
+
+    /// Whether the interval leaves open which of the two is faster, or the difference is too small to be one.
+    pub fn is_tie(&self) -> bool {
+        self.low <= 1.0 + NEGLIGIBLE && self.high >= 1.0 - NEGLIGIBLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_value() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn the_geometric_mean_of_a_ratio_and_its_inverse_is_one() {
+        assert!((geometric_mean(&[4.0, 0.25]) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_clear_difference_is_no_tie() {
+        let ratio = Ratio::of(&[2.0, 2.1, 1.9, 2.0, 2.05], &[1.0, 1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(ratio.value, 2.0);
+        assert!(!ratio.is_tie() && ratio.low >= 1.9 && ratio.high <= 2.1, "{ratio:?}");
+    }
+
+    #[test]
+    fn noise_around_one_is_a_tie() {
+        assert!(Ratio::of(&[1.02, 0.97, 1.01, 0.99, 1.0], &[1.0; 5]).is_tie());
+    }
+
+    #[test]
+    fn what_slows_a_whole_round_leaves_the_ratio_alone() {
+        let ratio = Ratio::of(&[2.0, 6.0, 2.0], &[1.0, 3.0, 1.0]);
+        assert_eq!((ratio.low, ratio.high), (2.0, 2.0));
+    }
+}

@@ -1,0 +1,224 @@
+//! The results as tables in the terminal.
+
+use crate::{
+    meter::Measurement,
+    results::{Clock, Outcome, Results, Row},
+    statistics::{Ratio, geometric_mean, median},
+};
+use comfy_table::{Attribute, Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+
+/// The candidate whose standing against the best of the others gets a column of its own.
+const SUBJECT: &str = "hakmem";
+
+/// Prints everything there is to say on a terminal.
+pub fn print(results: &Results, details: bool) {
+    let clock = match results.clock {
+        Clock::Wall => "wall-clock time",
+        Clock::Cpu => "CPU time",
+    };
+    println!("Nanoseconds per operation ({clock}, median of {} rounds), and × the best of the row", results.rounds);
+    println!("{}", time_table(results));
+    println!("Peak resident memory in MiB, and × the smallest of the row");
+    println!("{}", memory_table(results, |run| run.rss_peak_kib as f64));
+    println!("Resident memory in MiB above the start: everything freed → after an idle second");
+    println!("{}", freed_table(results));
+    if details {
+        println!("{}", details_table(results));
+    }
+    print_notes(results);
+}
+
+fn time_table(results: &Results) -> Table {
+    let subject = results.candidates.iter().position(|candidate| candidate.name == SUBJECT);
+    let subject = subject.filter(|_| results.candidates.len() > 1);
+    let mut table = new_table(results);
+    if subject.is_some() {
+        let mut header = header(results);
+        header.push(Cell::new(format!("{SUBJECT} / best other")));
+        table.set_header(header);
+    }
+    let median_time = |outcome: &Outcome| outcome.times(results.clock).map(|times| median(&times));
+    let mut ratios = vec![Vec::new(); results.candidates.len()];
+    let mut standings = Vec::new();
+    for row in &results.rows {
+        let best = row.best(median_time);
+        let mut cells = vec![Cell::new(row.title())];
+        for (index, outcome) in row.outcomes.iter().enumerate() {
+            let (Some(times), Some(best)) = (outcome.times(results.clock), best) else {
+                cells.push(Cell::new("failed"));
+                continue;
+            };
+            let best_times = row.outcomes[best].times(results.clock).expect("the best has times");
+            let ratio = Ratio::of(&times, &best_times);
+            ratios[index].push(ratio.value);
+            let mark = if outcome.disturbed > 0 && results.clock == Clock::Wall { "!" } else { "" };
+            let tie = if index != best && ratio.is_tie() { "≈" } else { "" };
+            let cell = Cell::new(format!("{:.2}{mark} {tie}×{:.2}", median(&times), ratio.value));
+            cells.push(if index == best { cell.add_attribute(Attribute::Bold) } else { cell });
+        }
+        if let Some(standing) = subject.and_then(|subject| against_best_other(results, row, subject)) {
+            standings.push(standing.value);
+            cells.push(Cell::new(describe(standing)));
+        }
+        table.add_row(cells);
+    }
+    let mut means = vec![Cell::new("geometric mean")];
+    means.extend(ratios.iter().map(|ratios| mean_cell(ratios, results.rows.len())));
+    if subject.is_some() {
+        means.push(mean_cell(&standings, results.rows.len()));
+    }
+    table.add_row(means);
+    align(&mut table);
+    table
+}
+
+/// The subject's time over that of the fastest other candidate.
+fn against_best_other(results: &Results, row: &Row, subject: usize) -> Option<Ratio> {
+    let times = row.outcomes[subject].times(results.clock)?;
+    let others = row.outcomes.iter().enumerate().filter(|(index, _)| *index != subject);
+    let others = others.filter_map(|(_, outcome)| outcome.times(results.clock));
+    let best = others.min_by(|one, other| median(one).total_cmp(&median(other)))?;
+    Some(Ratio::of(&times, &best))
+}
+
+fn describe(ratio: Ratio) -> String {
+    let verdict = match ratio {
+        ratio if ratio.is_tie() => "tie",
+        ratio if ratio.value < 1.0 => "wins",
+        _ => "loses",
+    };
+    format!("{:.2} [{:.2} {:.2}] {verdict}", ratio.value, ratio.low, ratio.high)
+}
+
+fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Table {
+    let mut table = new_table(results);
+    let mut ratios = vec![Vec::new(); results.candidates.len()];
+    for row in &results.rows {
+        let best = row.best(|outcome| outcome.median(&figure));
+        let smallest = best.and_then(|best| row.outcomes[best].median(&figure));
+        let mut cells = vec![Cell::new(row.title())];
+        for (index, outcome) in row.outcomes.iter().enumerate() {
+            let (Some(kib), Some(smallest)) = (outcome.median(&figure), smallest) else {
+                cells.push(Cell::new("failed"));
+                continue;
+            };
+            ratios[index].push(kib / smallest);
+            let cell = Cell::new(format!("{:.1} ×{:.2}", kib / 1024.0, kib / smallest));
+            cells.push(if Some(index) == best { cell.add_attribute(Attribute::Bold) } else { cell });
+        }
+        table.add_row(cells);
+    }
+    let mut means = vec![Cell::new("geometric mean")];
+    means.extend(ratios.iter().map(|ratios| mean_cell(ratios, results.rows.len())));
+    table.add_row(means);
+    align(&mut table);
+    table
+}
+
+fn freed_table(results: &Results) -> Table {
+    let mut table = new_table(results);
+    for row in &results.rows {
+        let mut cells = vec![Cell::new(row.title())];
+        for outcome in &row.outcomes {
+            let start = outcome.median(|run| run.rss_start_kib as f64);
+            let freed = outcome.median(|run| run.rss_freed_kib as f64);
+            cells.push(match (start, freed, outcome.idle_kib()) {
+                (Some(start), Some(freed), Some(idle)) => {
+                    Cell::new(format!("{:.1} → {:.1}", (freed - start) / 1024.0, (idle - start) / 1024.0))
+                }
+                (Some(start), Some(freed), None) => Cell::new(format!("{:.1}", (freed - start) / 1024.0)),
+                _ => Cell::new("failed"),
+            });
+        }
+        table.add_row(cells);
+    }
+    align(&mut table);
+    table
+}
+
+/// Every figure of every candidate, one line each.
+fn details_table(results: &Results) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "row",
+        "allocator",
+        "M op/s",
+        "wall ms",
+        "CPU ms",
+        "system ms",
+        "faults",
+        "waited ms",
+        "start KiB",
+        "peak KiB",
+        "freed KiB",
+        "idle KiB",
+    ]);
+    for row in &results.rows {
+        for (candidate, outcome) in results.candidates.iter().zip(&row.outcomes) {
+            let number = |figure: &dyn Fn(&Measurement) -> f64, digits: usize| {
+                Cell::new(outcome.median(figure).map_or("failed".to_owned(), |value| format!("{value:.digits$}")))
+            };
+            table.add_row([
+                Cell::new(row.title()),
+                Cell::new(&candidate.name),
+                number(&|run| run.operations as f64 * 1e3 / run.wall_ns as f64, 1),
+                number(&|run| run.wall_ns as f64 / 1e6, 1),
+                number(&|run| run.cpu_ns as f64 / 1e6, 1),
+                number(&|run| run.system_ns as f64 / 1e6, 1),
+                number(&|run| run.page_faults as f64, 0),
+                number(&|run| run.waited_ns as f64 / 1e6, 1),
+                number(&|run| run.rss_start_kib as f64, 0),
+                number(&|run| run.rss_peak_kib as f64, 0),
+                number(&|run| run.rss_freed_kib as f64, 0),
+                Cell::new(outcome.idle_kib().map_or("-".to_owned(), |kib| format!("{kib:.0}"))),
+            ]);
+        }
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What the tables only hint at: failures, disturbed runs, versions.
+fn print_notes(results: &Results) {
+    for candidate in &results.candidates {
+        let library = candidate.library.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
+        println!("{:18} {}{library}", candidate.name, candidate.version);
+    }
+    for row in &results.rows {
+        for (candidate, outcome) in results.candidates.iter().zip(&row.outcomes) {
+            if let Some(failure) = &outcome.failure {
+                println!("{} in {}: {failure}", candidate.name, row.title());
+            }
+        }
+    }
+    let disturbed: usize = results.rows.iter().flat_map(|row| &row.outcomes).map(|outcome| outcome.disturbed).sum();
+    if disturbed > 0 && results.clock == Clock::Wall {
+        println!("{disturbed} runs (rows marked !) waited for a CPU: other load; on a busy machine compare `--by cpu`");
+    }
+}
+
+fn header(results: &Results) -> Vec<Cell> {
+    let mut cells = vec![Cell::new("")];
+    cells.extend(results.candidates.iter().map(|candidate| Cell::new(&candidate.name)));
+    cells
+}
+
+fn new_table(results: &Results) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header(results));
+    table
+}
+
+/// The geometric mean over all rows; a candidate that failed in one has none.
+fn mean_cell(ratios: &[f64], rows: usize) -> Cell {
+    let complete = ratios.len() == rows && rows > 0;
+    Cell::new(if complete { format!("×{:.3}", geometric_mean(ratios)) } else { "-".to_owned() })
+}
+
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the worker process does: run one workload under the allocator it was started with and report on it.
+
+use crate::{
+    meter::Meter,
+    workloads::{self, Parameters},
+};
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    mem,
+    process::ExitCode,
+    ptr,
+};
+
+/// Runs the workload that `arguments` name and prints its measurement as one line of JSON.
+pub fn main(arguments: Vec<String>) -> ExitCode {
+    let mut words = arguments.iter().map(String::as_str);
+    let name = words.next().unwrap_or("");
+    let Some(workload) = workloads::find(name) else {
+        let names: Vec<_> = workloads::WORKLOADS.iter().map(|workload| workload.name).collect();
+        eprintln!("hakmem-bench-worker: there is no workload `{name}`; there is {}", names.join(", "));
+        return ExitCode::FAILURE;
+    };
+    let (options, words): (Vec<_>, Vec<_>) = words.partition(|word| *word == "--idle");
+    let parameters = match Parameters::parse(words) {
+        Ok(parameters) => parameters,
+        Err(message) => {
+            eprintln!("hakmem-bench-worker: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+
+    let mut meter = Meter::new();
+    (workload.run)(&parameters, &mut meter);
+    let mut measurement = meter.finish(!options.is_empty());
+    measurement.malloc_library = malloc_library();
+    measurement.version = version();
+    println!("{}", serde_json::to_string(&measurement).expect("a measurement is plain data"));
+    ExitCode::SUCCESS
+}
+
+/// The file in which the dynamic linker found `malloc`.
+fn malloc_library() -> String {
+    let Some(malloc) = symbol(c"malloc") else { return String::new() };
+    // SAFETY: dladdr fills the struct it is given, and its strings live as long as the library stays loaded.
+    unsafe {
+        let mut info: libc::Dl_info = mem::zeroed();
+        if libc::dladdr(malloc, &mut info) == 0 || info.dli_fname.is_null() {
+            return String::new();
+        }
+        CStr::from_ptr(info.dli_fname).to_string_lossy().into_owned()
+    }
+}
+
+/// What the allocator says it is: the name of its sources, where it was built with them, and its own version number.
+fn version() -> String {
+    let said: Vec<String> = [text_from(c"peer_version"), own_version()].into_iter().flatten().collect();
+    said.join(", ")
+}
+
+/// The version that the allocator itself answers with, by whichever function it has for that.
+fn own_version() -> Option<String> {
+    if let Some(version) = text_from(c"hak_version") {
+        return Some(format!("hakmem {version}"));
+    }
+    if let Some(function) = symbol(c"mi_version") {
+        // SAFETY: mimalloc declares `int mi_version(void)`.
+        let number = unsafe { mem::transmute::<*mut c_void, extern "C" fn() -> c_int>(function) }();
+        return Some(mimalloc_version(number));
+    }
+    if let Some(function) = symbol(c"mallctl") {
+        return jemalloc_version(function);
+    }
+    if let Some(function) = symbol(c"tc_version") {
+        type TcVersion = extern "C" fn(*mut c_int, *mut c_int, *mut *const c_char) -> *const c_char;
+        // SAFETY: gperftools declares it so, allows null pointers for all three parts, and returns a static string.
+        let text = unsafe {
+            let function = mem::transmute::<*mut c_void, TcVersion>(function);
+            CStr::from_ptr(function(ptr::null_mut(), ptr::null_mut(), ptr::null_mut()))
+        };
+        return Some(text.to_string_lossy().into_owned());
+    }
+    if symbol(c"peer_version").is_some() {
+        return None;
+    }
+    text_from(c"gnu_get_libc_version").map(|version| format!("glibc {version}"))
+}
+
+/// mimalloc's version number is two digits each for major, minor and patch; version 2 used one digit each.
+fn mimalloc_version(number: c_int) -> String {
+    let (major, minor, patch) = if number >= 10_000 {
+        (number / 10_000, number / 100 % 100, number % 100)
+    } else {
+        (number / 100, number / 10 % 10, number % 10)
+    };
+    format!("mimalloc {major}.{minor}.{patch}")
+}
+
+fn jemalloc_version(mallctl: *mut c_void) -> Option<String> {
+    type Mallctl = extern "C" fn(*const c_char, *mut c_void, *mut usize, *mut c_void, usize) -> c_int;
+    let mut text: *const c_char = ptr::null();
+    let mut size = mem::size_of_val(&text);
+    // SAFETY: jemalloc declares mallctl so; "version" stores a pointer to a static string.
+    unsafe {
+        let mallctl = mem::transmute::<*mut c_void, Mallctl>(mallctl);
+        let failed = mallctl(c"version".as_ptr(), (&raw mut text).cast(), &mut size, ptr::null_mut(), 0);
+        (failed == 0 && !text.is_null()).then(|| format!("jemalloc {}", CStr::from_ptr(text).to_string_lossy()))
+    }
+}
+
+/// What a function without arguments that returns a static string says, if there is such a function.
+fn text_from(name: &CStr) -> Option<String> {
+    let function = symbol(name)?;
+    // SAFETY: every name passed here belongs to a function declared `const char *name(void)` that returns static text.
+    let text = unsafe { CStr::from_ptr(mem::transmute::<*mut c_void, extern "C" fn() -> *const c_char>(function)()) };
+    Some(text.to_string_lossy().into_owned())
+}
+
+/// The address that the dynamic linker gives the program for `name`.
+fn symbol(name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: the name ends in a zero byte.
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!address.is_null()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mimalloc_numbers_of_both_forms_are_read() {
+        assert_eq!(mimalloc_version(209), "mimalloc 2.0.9");
+        assert_eq!(mimalloc_version(30403), "mimalloc 3.4.3");
+    }
+
+    #[test]
+    fn a_process_without_a_preload_has_libc_s_malloc() {
+        assert!(malloc_library().contains("libc.so"), "{}", malloc_library());
+        assert!(version().starts_with("glibc 2."), "{}", version());
+    }
+}
