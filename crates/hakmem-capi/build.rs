@@ -11,7 +11,8 @@ fn main() {
         .file("src/cxx.cc")
         .compile("hakmem_cxx");
     println!("cargo:rerun-if-changed=src/cxx.cc");
-    for argument in ["-Wl,-soname,libhakmem.so.0", "-Wl,-z,nodelete", "-Wl,-z,defs", "-Wl,-z,now"] {
+    // Named here, since the libc crate leaves it to std wherever another package of the build turns its std feature on.
+    for argument in ["-lc", "-Wl,-soname,libhakmem.so.0", "-Wl,-z,nodelete", "-Wl,-z,defs", "-Wl,-z,now"] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
     println!("cargo:rerun-if-changed=build.rs");

@@ -10,10 +10,10 @@ use crate::stats;
 use core::ffi::{CStr, c_char};
 use core::fmt::Write;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU8,
+    AtomicI32, AtomicPtr, AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
-use hakmem_os::console::{Console, STDERR};
+use hakmem_os::console::{self, Console, STDERR};
 use hakmem_os::{process, thread};
 
 const PREFIX: &[u8] = b"HAKMEM_";
@@ -21,6 +21,8 @@ const PATH_MAX: usize = 4096;
 
 /// What is printed at the end: nothing, a table, JSON.
 static REPORT: AtomicU8 = AtomicU8::new(0);
+/// Where to, if not to a file.
+static REPORT_FD: AtomicI32 = AtomicI32::new(STDERR);
 static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Called once when the program or the library has been loaded: reads the settings and registers for forks.
@@ -45,6 +47,9 @@ pub unsafe fn begin(environment: *const *const c_char) {
         for (name, value) in variables(environment) {
             apply(&mut snapshot, name, value);
         }
+    }
+    if REPORT.load(Relaxed) != 0 {
+        REPORT_FD.store(console::keep_stderr(), Relaxed);
     }
     if snapshot != Snapshot::DEFAULT
         && let Some(snapshot) = meta::place(snapshot)
@@ -138,7 +143,7 @@ pub fn end() {
     // SAFETY: null or a path that `set_report_file` placed, with a zero behind it.
     let path = unsafe { REPORT_FILE.load(Acquire).as_ref() };
     let path = path.and_then(|path| CStr::from_bytes_until_nul(path).ok());
-    let mut console = path.and_then(Console::append).unwrap_or_else(|| Console::new(STDERR));
+    let mut console = path.and_then(Console::append).unwrap_or_else(|| Console::new(REPORT_FD.load(Relaxed)));
     print(&mut console, mode == 2);
 }
 

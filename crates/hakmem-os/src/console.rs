@@ -10,6 +10,21 @@ use core::fmt;
 /// Standard error.
 pub const STDERR: i32 = libc::STDERR_FILENO;
 
+/// A copy of standard error, closed on exec, out of the way of the numbers that programs count on: some close theirs before
+/// they end, and another file may then have its number. Standard error itself where there can be no copy.
+pub fn keep_stderr() -> i32 {
+    const OUT_OF_THE_WAY: usize = 200;
+    for from in [OUT_OF_THE_WAY, 3] {
+        let arguments = [STDERR as usize, libc::F_DUPFD_CLOEXEC as usize, from, 0, 0, 0];
+        // SAFETY: no memory is involved.
+        let fd = unsafe { syscall(libc::SYS_fcntl, arguments) };
+        if fd >= 0 {
+            return fd as i32;
+        }
+    }
+    STDERR
+}
+
 /// A buffered writer to a file descriptor. What is still in the buffer is written when it is dropped.
 pub struct Console {
     fd: i32,
