@@ -58,6 +58,30 @@ pub fn surroundings(source: &Source) -> Vec<Breach> {
     })
 }
 
+/// Calls of libc functions that the library itself exports, or that call one of those.
+pub fn own_exports(source: &Source) -> Vec<Breach> {
+    const EXPORTED: [&str; 12] = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "free",
+        "memalign",
+        "aligned_alloc",
+        "posix_memalign",
+        "reallocarray",
+        "malloc_usable_size",
+        "strdup",
+        "dlopen",
+        "getline",
+    ];
+    find(source, &source.shipped(), |words, at| match words[at..] {
+        ["libc", "::", name, ..] if EXPORTED.contains(&name) => {
+            Some(format!("`libc::{name}` leads back into malloc; call the core's own function"))
+        }
+        _ => None,
+    })
+}
+
 /// Foreign functions declared beside hakmem-os.
 pub fn foreign_blocks(source: &Source) -> Vec<Breach> {
     find(source, &source.tokens.iter().collect::<Vec<_>>(), |words, at| match words[at..] {
@@ -152,6 +176,11 @@ mod tests {
     #[test]
     fn printing_and_the_environment_are_found() {
         assert_eq!(lines(surroundings, "fn f() {\nprintln!();\nos::getenv(x);\nenvironment();\n}"), [2, 3]);
+    }
+
+    #[test]
+    fn calls_that_lead_back_into_malloc_are_found() {
+        assert_eq!(lines(own_exports, "fn f() {\nlibc::free(p);\nself.free(p);\nlibc::munmap(p, 1);\n}"), [2]);
     }
 
     #[test]

@@ -99,6 +99,12 @@ fn nothing_inside_malloc_allocates() {
 }
 
 #[test]
+fn nothing_inside_malloc_calls_malloc() {
+    let sources = INSIDE_MALLOC.into_iter().flat_map(read_crate);
+    expect_none("no way back in:", &sources.flat_map(|source| purity::own_exports(&source)).collect::<Vec<_>>());
+}
+
+#[test]
 fn nothing_inside_malloc_panics_by_design() {
     let sources = INSIDE_MALLOC.into_iter().flat_map(read_crate);
     expect_none("no panics:", &sources.flat_map(|source| purity::panics(&source)).collect::<Vec<_>>());
