@@ -1,13 +1,15 @@
 //! What the tests of this crate are made of: the source tree as tokens, the rules over them, and the fast path of a
-//! built library as a list of instructions.
+//! built library, as it stands in the file and as it runs.
 
 pub mod code;
 pub mod crates;
+pub mod entries;
 pub mod golden;
 pub mod layers;
 pub mod path;
 pub mod purity;
 pub mod source;
+pub mod trace;
 pub mod tree;
 
 use std::fmt;

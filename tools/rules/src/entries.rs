@@ -1,0 +1,67 @@
+//! The functions whose fast path is watched, and the built library they are in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::crates::Workspace;
+use crate::path::Deeds;
+use crate::tree;
+
+/// What the fast path of a function has to do.
+pub struct Entry {
+    /// The exported name.
+    pub symbol: &'static str,
+    /// What tells its fast path from an early return.
+    pub wanted: Deeds,
+    /// Serves a small block and so has a limit beside the golden file.
+    pub small_block: bool,
+    /// The arguments of a call that takes the fast path.
+    pub arguments: [Argument; 2],
+}
+
+/// One argument of a call.
+#[derive(Clone, Copy)]
+pub enum Argument {
+    /// A number.
+    Number(usize),
+    /// A live block of 64 bytes.
+    Block,
+}
+
+use Argument::{Block, Number};
+
+const SERVES: Deeds = Deeds { reads_thread: true, writes: true };
+const LOOKS: Deeds = Deeds { reads_thread: false, writes: false };
+
+/// Every function that is watched.
+pub const ENTRIES: [Entry; 9] = [
+    Entry { symbol: "malloc", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "free", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "calloc", wanted: SERVES, small_block: false, arguments: [Number(1), Number(64)] },
+    Entry { symbol: "realloc", wanted: LOOKS, small_block: false, arguments: [Block, Number(60)] },
+    Entry { symbol: "hak_malloc", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "hak_free", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "_Znwm", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "_ZdlPv", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "_ZdlPvm", wanted: SERVES, small_block: true, arguments: [Block, Number(64)] },
+];
+
+/// Where the library is, or what has to be done first. It has to be newer than what it is made of: the instructions of
+/// yesterday's code prove nothing.
+pub fn library() -> Result<PathBuf, String> {
+    let root = tree::root();
+    let path = Workspace::read(&root).target.join("release/libhakmem.so");
+    let advice = "run: cargo build --release";
+    let built = modified(&path).ok_or_else(|| format!("{} is missing, {advice}", path.display()))?;
+    let folders = ["crates/hakmem-os/src", "crates/hakmem-core/src", "crates/hakmem-capi/src"];
+    let mut sources = folders.into_iter().flat_map(|folder| tree::rust_files(&root, folder));
+    match sources.find(|source| modified(&root.join(source)).is_some_and(|changed| changed > built)) {
+        Some(newer) => Err(format!("{} is newer than {}, {advice}", newer.display(), path.display())),
+        None => Ok(path),
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
