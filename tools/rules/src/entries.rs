@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::crates::Workspace;
-use crate::path::Deeds;
+use crate::path::{Deeds, End, Goal};
 use crate::tree;
 
 /// What the fast path of a function has to do.
@@ -13,7 +13,7 @@ pub struct Entry {
     /// The exported name.
     pub symbol: &'static str,
     /// What tells its fast path from an early return.
-    pub wanted: Deeds,
+    pub goal: Goal,
     /// Serves a small block and so has a limit beside the golden file.
     pub small_block: bool,
     /// The arguments of a call that takes the fast path.
@@ -31,20 +31,23 @@ pub enum Argument {
 
 use Argument::{Block, Number};
 
-const SERVES: Deeds = Deeds { reads_thread: true, writes: true };
-const LOOKS: Deeds = Deeds { reads_thread: false, writes: false };
+const SERVES: Goal = Goal { deeds: Deeds { reads_thread: true, writes: true }, end: End::Return };
+/// Ends in memset, which returns the block.
+const SERVES_ZEROED: Goal = Goal { end: End::Import, ..SERVES };
+/// Finds that the block may stay as it is.
+const LOOKS: Goal = Goal { deeds: Deeds { reads_thread: false, writes: false }, end: End::Return };
 
 /// Every function that is watched.
 pub const ENTRIES: [Entry; 9] = [
-    Entry { symbol: "malloc", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
-    Entry { symbol: "free", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
-    Entry { symbol: "calloc", wanted: SERVES, small_block: false, arguments: [Number(1), Number(64)] },
-    Entry { symbol: "realloc", wanted: LOOKS, small_block: false, arguments: [Block, Number(60)] },
-    Entry { symbol: "hak_malloc", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
-    Entry { symbol: "hak_free", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
-    Entry { symbol: "_Znwm", wanted: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
-    Entry { symbol: "_ZdlPv", wanted: SERVES, small_block: true, arguments: [Block, Number(0)] },
-    Entry { symbol: "_ZdlPvm", wanted: SERVES, small_block: true, arguments: [Block, Number(64)] },
+    Entry { symbol: "malloc", goal: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "free", goal: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "calloc", goal: SERVES_ZEROED, small_block: false, arguments: [Number(1), Number(64)] },
+    Entry { symbol: "realloc", goal: LOOKS, small_block: false, arguments: [Block, Number(60)] },
+    Entry { symbol: "hak_malloc", goal: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "hak_free", goal: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "_Znwm", goal: SERVES, small_block: true, arguments: [Number(64), Number(0)] },
+    Entry { symbol: "_ZdlPv", goal: SERVES, small_block: true, arguments: [Block, Number(0)] },
+    Entry { symbol: "_ZdlPvm", goal: SERVES, small_block: true, arguments: [Block, Number(64)] },
 ];
 
 /// Where the library is, or what has to be done first. It has to be newer than what it is made of: the instructions of

@@ -10,7 +10,36 @@ use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, MemorySize, Mne
 
 use crate::code::Code;
 
-/// What a way must do to count as the fast path and not as some early return.
+/// What makes a way the fast path, and not some early return.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// What is done on the way.
+    pub deeds: Deeds,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How a way ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a return.
+    Return,
+    /// With a jump to a function of another library, such as memset, that returns to the caller.
+    Import,
+}
+
+impl End {
+    fn is(self, instruction: &Instruction) -> bool {
+        match self {
+            End::Return => instruction.flow_control() == FlowControl::Return,
+            End::Import => {
+                instruction.flow_control() == FlowControl::IndirectBranch && instruction.memory_base() == Register::RIP
+            }
+        }
+    }
+}
+
+/// What an instruction does for the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Deeds {
     /// Reads thread-local memory.
@@ -53,15 +82,25 @@ pub enum Jumps {
 }
 
 /// The fast path from `entry`, or, if there is none, the best way there is, with its offences. None if no way at all
-/// returns having done what is `wanted`.
-pub fn fast_path(code: &Code, entry: u64, jumps: &Jumps, wanted: Deeds) -> Option<Way> {
+/// reaches the goal.
+pub fn fast_path(code: &Code, entry: u64, jumps: &Jumps, goal: Goal) -> Option<Way> {
     match jumps {
-        Jumps::Given(sides) => straight(code, entry, sides, Deeds::default()),
-        Jumps::Found => straight(code, entry, &[], wanted)
+        Jumps::Given(sides) => straight(code, entry, sides, Goal { deeds: Deeds::default(), ..goal }),
+        Jumps::Found => straight(code, entry, &[], goal)
             .filter(is_clean)
-            .or_else(|| shortest(code, entry, wanted, true))
-            .or_else(|| shortest(code, entry, wanted, false)),
+            .or_else(|| shortest(code, entry, goal, true))
+            .or_else(|| shortest(code, entry, goal, false)),
     }
+}
+
+/// Which side an execution took at each conditional jump, given the addresses it went through.
+pub fn sides_taken(code: &Code, addresses: &[u64]) -> Jumps {
+    let sides = addresses.windows(2).filter_map(|pair| {
+        let instruction = code.instruction(pair[0])?;
+        let conditional = instruction.flow_control() == FlowControl::ConditionalBranch;
+        conditional.then(|| pair[1] != instruction.next_ip())
+    });
+    Jumps::Given(sides.collect())
 }
 
 /// Whether nothing on the way is forbidden.
@@ -69,8 +108,8 @@ pub fn is_clean(way: &Way) -> bool {
     way.iter().all(|step| step.offence.is_none())
 }
 
-/// Follows the listed sides, then falls through, until a return.
-fn straight(code: &Code, entry: u64, sides: &[bool], wanted: Deeds) -> Option<Way> {
+/// Follows the listed sides, then falls through, until the end.
+fn straight(code: &Code, entry: u64, sides: &[bool], goal: Goal) -> Option<Way> {
     const LONGEST: usize = 1000;
     let mut sides = sides.iter().copied();
     let (mut way, mut done, mut address) = (Way::new(), Deeds::default(), entry);
@@ -78,19 +117,21 @@ fn straight(code: &Code, entry: u64, sides: &[bool], wanted: Deeds) -> Option<Wa
         let instruction = code.instruction(address)?;
         done = done.and(deeds(&instruction));
         way.push(step(&instruction));
+        if goal.end.is(&instruction) {
+            return done.cover(goal.deeds).then_some(way);
+        }
         address = match instruction.flow_control() {
-            FlowControl::Return => return done.cover(wanted).then_some(way),
             FlowControl::UnconditionalBranch => instruction.near_branch_target(),
             FlowControl::ConditionalBranch if sides.next() == Some(true) => instruction.near_branch_target(),
-            FlowControl::IndirectBranch | FlowControl::Exception => return None,
+            FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Exception => return None,
             _ => instruction.next_ip(),
         };
     }
     None
 }
 
-/// The shortest way that does what is wanted, breadth first. It stays in its function: a jump out is a tail call.
-fn shortest(code: &Code, entry: u64, wanted: Deeds, clean: bool) -> Option<Way> {
+/// The shortest way to the goal, breadth first. It stays in its function: a jump out is a tail call.
+fn shortest(code: &Code, entry: u64, goal: Goal, clean: bool) -> Option<Way> {
     let entry = behind_thunks(code, entry);
     let function = code.function(entry.address);
     let mut seen = HashSet::new();
@@ -105,7 +146,7 @@ fn shortest(code: &Code, entry: u64, wanted: Deeds, clean: bool) -> Option<Way> 
         visited.push((instruction, before));
         let here = Some(visited.len() - 1);
         let flow = instruction.flow_control();
-        if flow == FlowControl::Return && done.cover(wanted) {
+        if goal.end.is(&instruction) && done.cover(goal.deeds) {
             return Some(entry.way.into_iter().chain(retrace(&visited, here)).collect());
         }
         let falls = !matches!(
@@ -253,7 +294,7 @@ mod tests {
     use crate::code::tests::{BASE, assemble};
     use iced_x86::code_asm::*;
 
-    const BOTH: Deeds = Deeds { reads_thread: true, writes: true };
+    const BOTH: Goal = Goal { deeds: Deeds { reads_thread: true, writes: true }, end: End::Return };
 
     fn list(way: &Way) -> Vec<&str> {
         way.iter().map(|step| step.text.as_str()).collect()
@@ -323,8 +364,30 @@ mod tests {
             a.ret()
         });
         assert_eq!(found(&code).len(), 7);
-        let any = fast_path(&code, BASE, &Jumps::Found, Deeds::default()).expect("a way");
+        let any = Goal { deeds: Deeds::default(), end: End::Return };
+        let any = fast_path(&code, BASE, &Jumps::Found, any).expect("a way");
         assert_eq!(any.len(), 3);
+    }
+
+    #[test]
+    fn the_end_may_be_a_jump_to_another_library() {
+        let code = assemble(|a, import| {
+            a.inc(dword_ptr(0x10).fs())?;
+            a.jmp(qword_ptr(import))?;
+            a.ret()
+        });
+        let import = Goal { end: End::Import, ..BOTH };
+        let way = fast_path(&code, BASE, &Jumps::Found, import).expect("a way");
+        assert_eq!(list(&way), ["inc dword fs:[abs]", "jmp qword [rip]"]);
+        assert_eq!(fast_path(&code, BASE, &Jumps::Found, BOTH), None);
+    }
+
+    #[test]
+    fn an_execution_tells_its_sides() {
+        let code = jumps_to_the_fast_part();
+        let addresses: Vec<u64> = found(&code).iter().map(|step| step.address).collect();
+        assert_eq!(sides_taken(&code, &addresses), Jumps::Given(vec![true]));
+        assert_eq!(sides_taken(&code, &addresses[..3]), Jumps::Given(Vec::new()));
     }
 
     #[test]

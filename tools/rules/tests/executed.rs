@@ -4,20 +4,21 @@
 //! Calls functions of the C API of a library that stays loaded, with arguments they are made for.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use hakmem_rules::code::Code;
 use hakmem_rules::entries::{Argument, ENTRIES, Entry, library};
-use hakmem_rules::golden::Golden;
-use hakmem_rules::path::{Jumps, fast_path};
+use hakmem_rules::golden::{Golden, print_jumps};
+use hakmem_rules::path::{Jumps, fast_path, sides_taken};
 use hakmem_rules::trace::{Function, Library, instructions};
 use hakmem_rules::tree;
 
 /// Calls made before the one that is traced: the first ones of a thread fill its bins.
 const WARM_UP: usize = 100;
 
-/// The offsets from the function's start that one call executes in a thread that has been at work.
-fn executed(library: &Library, entry: &Entry) -> Result<Vec<u64>, String> {
+/// The addresses, as in the library's file, that one call executes in a thread that has been at work.
+fn executed(code: &Code, library: &Library, entry: &Entry) -> Result<Vec<u64>, String> {
     let find = |name| library.function(name).map_err(|problem| problem.to_string());
     let (function, malloc, free) = (find(entry.symbol)?, find("malloc")?, find("free")?);
     let prepare = || {
@@ -28,7 +29,12 @@ fn executed(library: &Library, entry: &Entry) -> Result<Vec<u64>, String> {
         entry.arguments.each_ref().map(|argument| value(*argument, malloc)).into()
     };
     let addresses = instructions(function, prepare).map_err(|problem| format!("{}: {problem}", entry.symbol))?;
-    Ok(addresses.into_iter().map(|address| address.wrapping_sub(function.address())).collect())
+    let moved = function.address().wrapping_sub(start(code, entry)?);
+    Ok(addresses.into_iter().map(|address| address.wrapping_sub(moved)).collect())
+}
+
+fn start(code: &Code, entry: &Entry) -> Result<u64, String> {
+    code.export(entry.symbol).ok_or_else(|| format!("the library does not export {}", entry.symbol))
 }
 
 fn value(argument: Argument, malloc: Function) -> usize {
@@ -39,30 +45,32 @@ fn value(argument: Argument, malloc: Function) -> usize {
     }
 }
 
-/// The offsets from the function's start of the fast path as the golden file was made from it.
+/// The addresses of the fast path that the golden file was made from.
 fn predicted(code: &Code, entry: &Entry) -> Result<Vec<u64>, String> {
     let golden = fs::read_to_string(tree::root().join("tests/golden").join(entry.symbol).with_extension("txt"));
     let jumps = match golden.ok().map(|text| Golden::parse(&text)) {
         Some(golden) => golden?.jumps,
         None => Jumps::Found,
     };
-    let start = code.export(entry.symbol).ok_or_else(|| format!("the library does not export {}", entry.symbol))?;
-    let way = fast_path(code, start, &jumps, entry.wanted).ok_or_else(|| format!("no way through {}", entry.symbol))?;
-    Ok(way.iter().map(|step| step.address.wrapping_sub(start)).collect())
+    let way = fast_path(code, start(code, entry)?, &jumps, entry.goal);
+    Ok(way.ok_or_else(|| format!("no way through {}", entry.symbol))?.iter().map(|step| step.address).collect())
 }
 
 fn problem(code: &Code, library: &Library, entry: &Entry) -> Result<(), String> {
-    let (executed, predicted) = (executed(library, entry)?, predicted(code, entry)?);
+    let (mut executed, predicted) = (executed(code, library, entry)?, predicted(code, entry)?);
+    // What a called function does is its own affair; that there is a call the golden file says.
+    let functions: Vec<Range<u64>> = predicted.iter().map(|address| code.function(*address)).collect();
+    executed.retain(|address| functions.iter().any(|function| function.contains(address)));
     if executed == predicted {
         return Ok(());
     }
-    let same = executed.iter().zip(&predicted).take_while(|(now, golden)| now == golden).count();
+    let same = executed.iter().zip(&predicted).take_while(|(run, walked)| run == walked).count();
     Err(format!(
-        "{}: {} instructions run, {} are on the fast path; they part after instruction {same}, at offset {:#x}",
+        "{}: {} instructions run, the golden file has {}; they part after {same}. The call that ran took jumps: {}",
         entry.symbol,
         executed.len(),
         predicted.len(),
-        executed[same.saturating_sub(1)],
+        print_jumps(&sides_taken(code, &executed)),
     ))
 }
 

@@ -15,9 +15,9 @@ fn golden_file(symbol: &str) -> PathBuf {
 }
 
 fn problem(code: &Code, entry: &Entry) -> Option<String> {
-    let Entry { symbol, wanted, small_block, .. } = entry;
+    let Entry { symbol, goal, small_block, .. } = entry;
     let file = golden_file(symbol);
-    let bless = env::var_os("HAKMEM_BLESS").is_some_and(|value| value == "1");
+    let bless = env::var_os("BLESS").is_some_and(|value| value == "1");
     let golden = match fs::read_to_string(&file) {
         Ok(text) => match Golden::parse(&text) {
             Ok(golden) => golden,
@@ -27,8 +27,8 @@ fn problem(code: &Code, entry: &Entry) -> Option<String> {
         Err(error) => return Some(format!("{}: {error}; write it with: {BLESS}", file.display())),
     };
     let Some(address) = code.export(symbol) else { return Some(format!("the library does not export {symbol}")) };
-    let Some(way) = fast_path(code, address, &golden.jumps, *wanted) else {
-        return Some(format!("no way through {symbol} serves a block and returns within the function"));
+    let Some(way) = fast_path(code, address, &golden.jumps, *goal) else {
+        return Some(format!("no way through {symbol} does what it is for within the function"));
     };
     let golden = if bless { golden.with(&way) } else { golden };
     if bless {
