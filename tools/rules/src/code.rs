@@ -1,4 +1,4 @@
-//! The machine code of a built library: exported names, function bounds, instructions.
+//! The machine code of a built library or program: names, function bounds, instructions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,10 +8,10 @@ use std::path::Path;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
-/// The code of one library.
+/// The code of one library or program.
 pub struct Code {
     sections: Vec<Section>,
-    exports: BTreeMap<String, u64>,
+    symbols: BTreeMap<String, u64>,
     functions: Vec<Range<u64>>,
 }
 
@@ -21,7 +21,7 @@ struct Section {
 }
 
 impl Code {
-    /// Reads a shared library.
+    /// Reads a shared library or a program.
     pub fn read(path: &Path) -> Result<Code, String> {
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let file = object::File::parse(&*bytes).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -29,19 +29,19 @@ impl Code {
         let sections = text
             .filter_map(|section| Some(Section { address: section.address(), bytes: section.data().ok()?.to_vec() }));
         let is_function = |symbol: &object::Symbol<'_, '_>| symbol.kind() == SymbolKind::Text && symbol.is_definition();
-        let exports = file
-            .dynamic_symbols()
-            .filter(is_function)
-            .filter_map(|symbol| Some((symbol.name().ok()?.to_string(), symbol.address())));
-        let all = file.symbols().chain(file.dynamic_symbols()).filter(is_function);
-        let functions =
-            all.map(|symbol| symbol.address()..symbol.address() + symbol.size()).filter(|all| !all.is_empty());
-        Ok(Code { sections: sections.collect(), exports: exports.collect(), functions: functions.collect() })
+        let functions = || file.symbols().chain(file.dynamic_symbols()).filter(is_function);
+        let names = functions().filter_map(|symbol| Some((symbol.name().ok()?.to_string(), symbol.address())));
+        let ranges = functions().map(|symbol| symbol.address()..symbol.address() + symbol.size());
+        Ok(Code {
+            sections: sections.collect(),
+            symbols: names.collect(),
+            functions: ranges.filter(|range| !range.is_empty()).collect(),
+        })
     }
 
-    /// The address of an exported function.
-    pub fn export(&self, name: &str) -> Option<u64> {
-        self.exports.get(name).copied()
+    /// The address of a function.
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        self.symbols.get(name).copied()
     }
 
     /// The addresses of the function that `address` is in.
@@ -93,7 +93,7 @@ pub(crate) mod tests {
         let end = BASE + bytes.len() as u64;
         Code {
             sections: vec![Section { address: BASE, bytes }],
-            exports: BTreeMap::new(),
+            symbols: BTreeMap::new(),
             functions: vec![BASE..cold, cold..end],
         }
     }

@@ -1,4 +1,4 @@
-//! The functions whose fast path is watched, and the built library they are in.
+//! The functions whose fast path is watched, and the built files they are in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::tree;
 
 /// What the fast path of a function has to do.
 pub struct Entry {
-    /// The exported name.
+    /// Its name.
     pub symbol: &'static str,
     /// What tells its fast path from an early return.
     pub goal: Goal,
@@ -50,18 +50,44 @@ pub const ENTRIES: [Entry; 9] = [
     Entry { symbol: "_ZdlPvm", goal: SERVES, small_block: true, arguments: [Block, Number(64)] },
 ];
 
-/// Where the library is, or what has to be done first. It has to be newer than what it is made of: the instructions of
-/// yesterday's code prove nothing.
-pub fn library() -> Result<PathBuf, String> {
-    let root = tree::root();
-    let path = Workspace::read(&root).target.join("release/libhakmem.so");
-    let advice = "run: cargo build --release";
-    let built = modified(&path).ok_or_else(|| format!("{} is missing, {advice}", path.display()))?;
-    let folders = ["crates/hakmem-os/src", "crates/hakmem-core/src", "crates/hakmem-capi/src"];
-    let mut sources = folders.into_iter().flat_map(|folder| tree::rust_files(&root, folder));
-    match sources.find(|source| modified(&root.join(source)).is_some_and(|changed| changed > built)) {
-        Some(newer) => Err(format!("{} is newer than {}, {advice}", newer.display(), path.display())),
-        None => Ok(path),
+/// What a Rust program makes of an allocation and a free of known size.
+pub const RUST_ENTRIES: [Entry; 2] = [
+    Entry { symbol: "rust_allocate", goal: SERVES, small_block: true, arguments: [Number(0), Number(0)] },
+    Entry { symbol: "rust_free", goal: SERVES, small_block: true, arguments: [Block, Number(0)] },
+];
+
+/// A file that `cargo build --release` makes.
+pub struct Built {
+    name: &'static str,
+    /// The folders of what it is made of.
+    sources: &'static [&'static str],
+}
+
+/// The C library.
+pub const LIBRARY: Built = Built {
+    name: "libhakmem.so",
+    sources: &["crates/hakmem-os/src", "crates/hakmem-core/src", "crates/hakmem-capi/src"],
+};
+
+/// A Rust program with HAKMEM as its global allocator.
+pub const RUST_PROGRAM: Built = Built {
+    name: "hakmem-rust-face",
+    sources: &["crates/hakmem-os/src", "crates/hakmem-core/src", "crates/hakmem-alloc/src", "tools/rust-face/src"],
+};
+
+impl Built {
+    /// Where the file is, or what has to be done first. It has to be newer than what it is made of: the instructions of
+    /// yesterday's code prove nothing.
+    pub fn path(&self) -> Result<PathBuf, String> {
+        let root = tree::root();
+        let path = Workspace::read(&root).target.join("release").join(self.name);
+        let advice = "run: cargo build --release";
+        let built = modified(&path).ok_or_else(|| format!("{} is missing, {advice}", path.display()))?;
+        let mut sources = self.sources.iter().flat_map(|folder| tree::rust_files(&root, folder));
+        match sources.find(|source| modified(&root.join(source)).is_some_and(|changed| changed > built)) {
+            Some(newer) => Err(format!("{} is newer than {}, {advice}", newer.display(), path.display())),
+            None => Ok(path),
+        }
     }
 }
 

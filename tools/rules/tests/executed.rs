@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use hakmem_rules::code::Code;
-use hakmem_rules::entries::{Argument, ENTRIES, Entry, library};
+use hakmem_rules::entries::{Argument, ENTRIES, Entry, LIBRARY};
 use hakmem_rules::golden::{Golden, print_jumps};
 use hakmem_rules::path::{Jumps, fast_path, sides_taken};
 use hakmem_rules::trace::{Function, Library, instructions};
@@ -34,7 +34,7 @@ fn executed(code: &Code, library: &Library, entry: &Entry) -> Result<Vec<u64>, S
 }
 
 fn start(code: &Code, entry: &Entry) -> Result<u64, String> {
-    code.export(entry.symbol).ok_or_else(|| format!("the library does not export {}", entry.symbol))
+    code.symbol(entry.symbol).ok_or_else(|| format!("the library has no function {}", entry.symbol))
 }
 
 fn value(argument: Argument, malloc: Function) -> usize {
@@ -76,7 +76,7 @@ fn problem(code: &Code, library: &Library, entry: &Entry) -> Result<(), String> 
 
 #[test]
 fn a_warm_call_runs_exactly_its_fast_path() {
-    let path = library().unwrap_or_else(|problem| panic!("{problem}"));
+    let path = LIBRARY.path().unwrap_or_else(|problem| panic!("{problem}"));
     let (code, library) = open(&path).unwrap_or_else(|problem| panic!("{problem}"));
     let problems: Vec<String> = ENTRIES.iter().filter_map(|entry| problem(&code, &library, entry).err()).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));

@@ -1,11 +1,11 @@
-//! The fast paths of the built library against their golden files: they may not grow, call, lock or use the stack.
+//! The fast paths of the built library, and of a Rust program, against their golden files: they may not grow, call, lock or use the stack.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 use hakmem_rules::code::Code;
-use hakmem_rules::entries::{ENTRIES, Entry, library};
+use hakmem_rules::entries::{Built, ENTRIES, Entry, LIBRARY, RUST_ENTRIES, RUST_PROGRAM};
 use hakmem_rules::golden::{BLESS, Golden};
 use hakmem_rules::path::fast_path;
 use hakmem_rules::tree;
@@ -26,7 +26,7 @@ fn problem(code: &Code, entry: &Entry) -> Option<String> {
         Err(_) if bless => Golden::default(),
         Err(error) => return Some(format!("{}: {error}; write it with: {BLESS}", file.display())),
     };
-    let Some(address) = code.export(symbol) else { return Some(format!("the library does not export {symbol}")) };
+    let Some(address) = code.symbol(symbol) else { return Some(format!("there is no function {symbol}")) };
     let Some(way) = fast_path(code, address, &golden.jumps, *goal) else {
         return Some(format!("no way through {symbol} does what it is for within the function"));
     };
@@ -37,22 +37,27 @@ fn problem(code: &Code, entry: &Entry) -> Option<String> {
     golden.problem(symbol, &way, small_block.then(|| golden.limit()))
 }
 
-#[test]
-fn fast_paths_are_as_short_as_their_golden_files() {
-    let path = library().unwrap_or_else(|problem| panic!("{problem}"));
-    let code = Code::read(&path).unwrap_or_else(|problem| panic!("{problem}"));
-    let problems: Vec<String> = ENTRIES.iter().filter_map(|entry| problem(&code, entry)).collect();
+fn expect_fast(built: &Built, entries: &[Entry]) {
+    let code = built.path().and_then(|path| Code::read(&path)).unwrap_or_else(|problem| panic!("{problem}"));
+    let problems: Vec<String> = entries.iter().filter_map(|entry| problem(&code, entry)).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn fast_paths_of_the_c_face_are_as_short_as_their_golden_files() {
+    expect_fast(&LIBRARY, &ENTRIES);
+}
+
+#[test]
+fn fast_paths_of_the_rust_face_are_as_short_as_their_golden_files() {
+    expect_fast(&RUST_PROGRAM, &RUST_ENTRIES);
 }
 
 #[test]
 fn every_golden_file_belongs_to_a_function_that_is_checked() {
     let folder = fs::read_dir(tree::root().join("tests/golden")).expect("tests/golden is a folder");
+    let checked: Vec<PathBuf> = ENTRIES.iter().chain(&RUST_ENTRIES).map(|entry| golden_file(entry.symbol)).collect();
     for file in folder.map(|entry| entry.expect("a readable folder entry").path()) {
-        assert!(
-            ENTRIES.iter().any(|entry| golden_file(entry.symbol) == file),
-            "{} is checked by nothing",
-            file.display()
-        );
+        assert!(checked.contains(&file), "{} is checked by nothing", file.display());
     }
 }
