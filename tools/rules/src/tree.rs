@@ -1,5 +1,6 @@
 //! The files of the workspace.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,9 +11,11 @@ pub const LONGEST_FILE: usize = 600;
 
 const SOURCES: [&str; 8] = ["rs", "c", "h", "cc", "cpp", "hpp", "py", "sh"];
 
-/// The workspace's root.
+/// The workspace's root, of the clone that is tested rather than of the one this was compiled in: they may share what is
+/// built.
 pub fn root() -> PathBuf {
-    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crate_folder =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     crate_folder.ancestors().nth(2).expect("this crate lies two folders below the root").to_path_buf()
 }
 
