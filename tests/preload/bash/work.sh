@@ -10,7 +10,7 @@ for n in "${numbers[@]}"; do
     key="bucket-$((n % 400))"
     count[$key]=$((${count[$key]:-0} + 1))
 done
-for key in "${!count[@]}"; do printf '%s=%d\n' "$key" "${count[$key]}"; done | sort | head -5
+for key in "${!count[@]}"; do printf '%s=%d\n' "$key" "${count[$key]}"; done | sort | sed -n 1,5p
 unset 'numbers[3]' 'count[bucket-1]'
 echo "left: ${#numbers[@]} ${#count[@]}"
 
