@@ -28,7 +28,7 @@ delete
 print (int)walk_list(3, list)
 call (void)snprintf(((struct node *)list)->name, 24, "renamed")
 print list->name
-print *(char (*)[6])strcpy((char *)malloc(32), "hello")
+print *(char (*)[6])strcpy(((char *(*)(unsigned long))malloc)(32), "hello")
 break program.c:other_thread
 quietly continue
 backtrace 1
