@@ -51,24 +51,32 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for the end; panics if that does not come in time.
+    /// Waits for the end, also of all processes that the program has started and left behind; panics if that does not
+    /// come in time.
     pub fn wait(mut self) -> Ended {
-        let mut pause = Duration::from_millis(1);
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                break status;
-            }
-            if Instant::now() > self.deadline {
-                let threads = self.backtraces();
-                panic!("did not end within {:?}: {}\n{}\n{threads}", self.limit, self.command, self.last_words());
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
-        };
+        let status = self.until("did not end", |running| running.child.try_wait().expect("a child can be waited for"));
+        self.until("left processes behind that did not end", |running| running.group().is_empty().then_some(()));
         self.ended = true;
         let stdout = std::fs::read(&self.stdout).expect("the output file is readable");
         let stderr = String::from_utf8_lossy(&std::fs::read(&self.stderr).expect("the output file is readable")).into();
         Ended { command: std::mem::take(&mut self.command), process: self.child.id(), status, stdout, stderr }
+    }
+
+    /// Asks until there is an answer; panics with the state of all threads if there is none in time.
+    fn until<T>(&mut self, otherwise: &str, mut answer: impl FnMut(&mut Running) -> Option<T>) -> T {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(answer) = answer(self) {
+                return answer;
+            }
+            if Instant::now() > self.deadline {
+                let threads = self.backtraces();
+                let words = self.last_words();
+                panic!("{otherwise} within {:?}: {}\n{words}\n{threads}", self.limit, self.command);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
     }
 
     /// The end of what the program has printed on stderr so far.
@@ -81,9 +89,10 @@ impl Running {
     fn backtraces(&self) -> String {
         let Some(gdb) = find("gdb") else { return "(install gdb to see here where it stood)".into() };
         let mut text = String::new();
-        for process in self.group() {
+        for process in self.group().into_iter().take(8) {
             let seen = Command::new("timeout")
-                .args(["20", gdb.to_str().expect("a path in UTF-8"), "-p", &process, "-batch"])
+                .args(["20", gdb.to_str().expect("a path in UTF-8"), "-p", &process, "-nx", "-batch"])
+                .args(["-iex", "set auto-load python-scripts off"])
                 .args(["-ex", "info inferiors", "-ex", "thread apply all backtrace 24"])
                 .stdin(Stdio::null())
                 .output();
@@ -94,30 +103,30 @@ impl Running {
         text
     }
 
-    /// The processes of the program's group, at most eight of them.
+    /// The living processes of the program's group.
     fn group(&self) -> Vec<String> {
-        let ours = self.child.id().to_string();
-        let Ok(processes) = std::fs::read_dir("/proc") else { return vec![ours] };
-        let names = processes.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| group_of(name).as_ref() == Some(&ours)).take(8).collect()
+        let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+        let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| living_group_of(name) == Some(self.child.id())).collect()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            // SAFETY: kill takes no memory; the group is one that `start` made and whose leader is not waited for yet.
+            // SAFETY: kill takes no memory; the group is one that `start` made.
             unsafe { kill(-(self.child.id() as i32), SIGKILL) };
             let _ = self.child.wait();
         }
     }
 }
 
-/// The process group of a process given by its name in `/proc`.
-fn group_of(process: &str) -> Option<String> {
+/// The process group of a process given by its name in `/proc`, unless it has ended and only waits to be collected.
+fn living_group_of(process: &str) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name before the last parenthesis may hold anything; behind it stand state, parent and group.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(2).map(String::from)
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if fields.next()? == "Z" { None } else { fields.nth(1)?.parse().ok() }
 }
 
 /// The last lines of a text, enough to see what went wrong.
