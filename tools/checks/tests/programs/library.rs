@@ -1,0 +1,90 @@
+//! The library under test: `target/release/libhakmem.so`, or the one that `HAKMEM_LIB` names, for comparison with other
+//! allocators; and the proof that a process really ran on it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A library to be preloaded.
+pub struct Library {
+    path: PathBuf,
+}
+
+impl Library {
+    /// Finds the library; panics with what to do if there is none.
+    pub fn locate() -> Library {
+        let path = std::env::var_os("HAKMEM_LIB").map_or_else(release_build, PathBuf::from);
+        let path = path.canonicalize().unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; `cargo build --release` makes the library, HAKMEM_LIB=path names another",
+                path.display()
+            )
+        });
+        Library { path }
+    }
+
+    /// What a process needs in its environment to run on the library and to say so in the file `records`. Settings given
+    /// to the tests (`HAKMEM_PROFILE`, say) are handed on, so that every profile can be put through all programs.
+    pub fn environment(&self, records: &Path) -> Vec<(OsString, OsString)> {
+        let ours = |name: &OsString| name.to_string_lossy().starts_with("HAKMEM_") && name != "HAKMEM_LIB";
+        let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| ours(name)).collect();
+        environment.push(("LD_PRELOAD".into(), self.path.clone().into()));
+        if self.keeps_records() {
+            environment.push(("HAKMEM_STATS".into(), "json".into()));
+            environment.push(("HAKMEM_STATS_FILE".into(), records.into()));
+        }
+        environment
+    }
+
+    /// Proves that `process`, a run of `program`, had its memory from the library.
+    pub fn prove(&self, process: u32, program: &Path, records: &Path) -> Result<(), String> {
+        if self.keeps_records() { counted(process, records) } else { self.listed_by_loader(program) }
+    }
+
+    fn keeps_records(&self) -> bool {
+        self.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libhakmem"))
+    }
+
+    /// For libraries that keep no records: the loader lists what it would load for the program.
+    fn listed_by_loader(&self, program: &Path) -> Result<(), String> {
+        let listing = Command::new(program)
+            .env("LD_PRELOAD", &self.path)
+            .env("LD_TRACE_LOADED_OBJECTS", "1")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        let listed = String::from_utf8_lossy(&listing.stdout).contains(&*self.path.to_string_lossy());
+        listed.then_some(()).ok_or_else(|| format!("the loader does not load {} for it", self.path.display()))
+    }
+}
+
+/// `target/release` beside the profile that this test was built in.
+fn release_build() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let target = test.ancestors().nth(3).expect("a test is built in target/<profile>/deps");
+    target.join("release/libhakmem.so")
+}
+
+/// Looks for the record of `process`, which must have allocated, and checks that every record in the file is in order.
+fn counted(process: u32, records: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(records).map_err(|error| format!("no statistics at its exit: {error}"))?;
+    let mut found = false;
+    for record in text.lines() {
+        let broken = |name: &str| format!("a record of statistics without a number {name}: {record}");
+        let number = |name: &str| number(record, name).ok_or_else(|| broken(name));
+        let (allocations, frees) = (number("allocations")?, number("frees")?);
+        if frees > allocations {
+            return Err(format!("{frees} frees of {allocations} allocations: {record}"));
+        }
+        found |= number("pid")? == u64::from(process) && allocations > 0;
+    }
+    found.then_some(()).ok_or_else(|| format!("process {process} left no record with allocations; records:\n{text}"))
+}
+
+/// The first number called `name` in one line of JSON. Totals stand before the classes, so it is the total's.
+fn number(record: &str, name: &str) -> Option<u64> {
+    let (_, after) = record.split_once(&format!("\"{name}\":"))?;
+    let after = after.trim_start();
+    let end = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+    after[..end].parse().ok()
+}
