@@ -47,6 +47,15 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 /// As C's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if heap::stays(block.cast(), size) {
+        return block;
+    }
+    // SAFETY: the caller's.
+    unsafe { realloc_cold(block, size) }
+}
+
+#[inline(never)]
+unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_void {
     if block.is_null() {
         return malloc(size);
     }

@@ -3,7 +3,7 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{Big, Bin, GROUND, Heap, adopt, free, is_small};
+use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -144,6 +144,20 @@ fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
 
 fn usable_of(block: usize) -> usize {
     free::usable_size_of(pagemap::entry_anywhere(block), block).unwrap_or(0)
+}
+
+/// Whether a small block of this thread may stay where it is when its size becomes `size`: it fits, and at least half of
+/// the block is used.
+#[inline(always)]
+pub fn stays(block: *mut u8, size: usize) -> bool {
+    let anchor = slot::heap();
+    let distance = pagemap::entry(block as usize) ^ anchor;
+    if distance < BINS_BYTES.wrapping_neg() {
+        return false;
+    }
+    // SAFETY: the page map says: a block of the class whose bin lies at that distance.
+    let usable = unsafe { *BLOCK_SIZE.get_unchecked(distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()) } as usize;
+    size <= usable && size >= usable / 2
 }
 
 /// Allocates `size` zero bytes; null when memory is out. Memory fresh from the system is not written again.

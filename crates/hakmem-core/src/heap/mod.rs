@@ -34,7 +34,7 @@ mod validate;
 
 pub use adopt::{after_fork_in_child, start};
 pub use alloc::{
-    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate,
+    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate, stays,
 };
 pub use free::{free, usable_size};
 pub use validate::{Fault, validate};
