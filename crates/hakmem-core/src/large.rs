@@ -1,6 +1,6 @@
 //! Large blocks: whole mappings, kept for a while after they are freed, grown and shrunk by the kernel without a copy.
 //!
-//! A freed mapping waits in one of [`KEPT`] slots until a request of about its size comes, or until it has waited for two
+//! A freed mapping waits in one of 64 slots until a request of about its size comes, or until it has waited for two
 //! purge passes. A slot changes hands by one atomic exchange of its pointer.
 //!
 //! # Safety

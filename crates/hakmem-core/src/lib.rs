@@ -11,13 +11,14 @@
 //! 7. `meta` - memory for descriptors
 //! 8. `span` - blocks of one class in a row
 //! 9. `pagemap` - what every 64 KiB of address space is
-//! 10. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 11. `space` - all segments, and when free memory goes back
-//! 12. `medium` - blocks of whole slabs
-//! 13. `large` - blocks that are mappings of their own
-//! 14. `heap` - thread heaps: the fast paths and their cold twins
-//! 15. `stats` - counters folded into a report
-//! 16. `process` - settings from the environment, start and end
+//! 10. `room` - hints where free slabs are
+//! 11. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 12. `space` - finding slabs, and giving free memory back
+//! 13. `medium` - blocks of whole slabs
+//! 14. `large` - blocks that are mappings of their own
+//! 15. `heap` - thread heaps: the fast paths and their cold twins
+//! 16. `stats` - counters folded into a report
+//! 17. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub mod meta;
 pub mod pagemap;
 pub mod policy;
 pub mod process;
+pub mod room;
 pub mod segment;
 pub mod sizes;
 pub mod space;

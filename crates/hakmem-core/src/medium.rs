@@ -4,7 +4,7 @@
 //! The descriptor belongs to the holder of the block.
 
 use crate::pagemap;
-use crate::segment::{Run, Segment};
+use crate::segment::{self, Run, Segment};
 use crate::sizes::{SLAB, SLABS};
 use crate::space;
 use hakmem_os::vm::PAGE;
@@ -24,7 +24,7 @@ pub fn allocate(size: usize) -> Option<(usize, bool)> {
 
 /// The slabs of the block at `address`, if a medium block begins there. Its first slab's entry says MEDIUM.
 fn run_at(address: usize) -> Option<Run> {
-    let segment: &'static Segment = pagemap::segment_of(address)?;
+    let segment: &'static Segment = segment::containing(address)?;
     let first = address / SLAB % SLABS;
     address.is_multiple_of(SLAB).then(|| Run { segment, first, slabs: segment.spans[first].slabs(), zero: false })
 }

@@ -14,13 +14,12 @@
 //! other kind into something else. Zero stays what it is for a thread without a heap: no class is at offset zero.
 //!
 //! The map is one flat reservation that the kernel fills as it is touched. Where address space is limited it has two levels
-//! instead: [`MASK`] is then zero, every `free` reads entry 0 of a one-word map and so takes the cold path, which looks here.
+//! instead: `MASK` is then zero, every `free` reads entry 0 of a one-word map and so takes the cold path, which looks here.
 //!
 //! # Safety
-//! The flat map covers every address that [`MASK`] lets through; leaves are never unmapped.
+//! The flat map covers every address that `MASK` lets through; leaves are never unmapped.
 
 use crate::meta;
-use crate::segment::Segment;
 use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::{
     AtomicPtr, AtomicUsize,
@@ -132,18 +131,16 @@ pub fn set(at: usize, slabs: usize, entry: usize) {
     }
 }
 
-/// The segment that `address` lies in, if it is one of ours.
+/// What [`set_segment`] noted for the 2 MiB that `address` lies in; 0 if nothing.
 #[inline]
-pub fn segment_of(address: usize) -> Option<&'static Segment> {
-    let word = segment_slot(address)?.load(Acquire);
-    // SAFETY: null or a descriptor, which lives for ever.
-    unsafe { (word as *const Segment).as_ref() }
+pub fn segment_at(address: usize) -> usize {
+    segment_slot(address).map_or(0, |slot| slot.load(Acquire))
 }
 
-/// Notes which segment lies at `base`, or none.
-pub fn set_segment(base: usize, segment: Option<&'static Segment>) {
+/// Notes the descriptor of the segment at `base`, or 0.
+pub fn set_segment(base: usize, descriptor: usize) {
     if let Some(slot) = segment_slot(base) {
-        slot.store(segment.map_or(0, |segment| core::ptr::from_ref(segment) as usize), Release);
+        slot.store(descriptor, Release);
     }
 }
 

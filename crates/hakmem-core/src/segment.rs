@@ -18,13 +18,14 @@
 
 use crate::meta;
 use crate::pagemap;
+use crate::room::{self, Summary};
 use crate::sizes::{SEGMENT, SLAB, SLABS};
-use crate::space;
 use crate::span::Span;
 use crate::sync::{Linked, Stack};
+use core::ptr;
 use core::sync::atomic::{
     AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use hakmem_os::vm;
 
@@ -36,7 +37,7 @@ pub struct Segment {
     /// Slabs that were already free and dirty when the last purge pass came by.
     idle: AtomicU32,
     /// Place in the registry; 0 is none.
-    pub(crate) index: AtomicU32,
+    index: AtomicU32,
     base: AtomicUsize,
     link: AtomicPtr<Segment>,
     /// Descriptors of the spans, at the index of their first slab.
@@ -86,6 +87,42 @@ const ALL: u32 = u32::MAX;
 
 /// Descriptors without a segment.
 static SPARE: Stack<Segment> = Stack::new();
+/// Every descriptor, by its number.
+static REGISTRY: [AtomicPtr<Segment>; room::SEGMENTS] = [const { AtomicPtr::new(ptr::null_mut()) }; room::SEGMENTS];
+/// The highest number given to a descriptor.
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// Gives a new descriptor its number; false when there are too many.
+fn register(segment: &'static Segment) -> bool {
+    let taken = LAST.fetch_update(AcqRel, Relaxed, |last| (last as usize + 1 < room::SEGMENTS).then_some(last + 1));
+    let Ok(last) = taken else { return false };
+    segment.index.store(last + 1, Relaxed);
+    REGISTRY[last as usize + 1].store(ptr::from_ref(segment).cast_mut(), Release);
+    true
+}
+
+/// The descriptor with this number, if it has been given.
+pub fn number(index: usize) -> Option<&'static Segment> {
+    // SAFETY: null or a descriptor, which lives for ever.
+    unsafe { REGISTRY.get(index)?.load(Acquire).as_ref() }
+}
+
+/// The highest number given.
+pub fn last_number() -> usize {
+    LAST.load(Acquire) as usize
+}
+
+/// All descriptors, in order; those without a segment have nothing free.
+pub fn all() -> impl Iterator<Item = &'static Segment> {
+    (1..=last_number()).filter_map(number)
+}
+
+/// The segment that `address` lies in, if it is one of ours.
+#[inline]
+pub fn containing(address: usize) -> Option<&'static Segment> {
+    // SAFETY: the page map holds zero or the address of a descriptor, which lives for ever.
+    unsafe { (pagemap::segment_at(address) as *const Segment).as_ref() }
+}
 
 /// Maps a new segment, with its first `slabs` slabs claimed; `None` when the system has no memory.
 pub fn map(slabs: usize) -> Option<Run> {
@@ -94,7 +131,7 @@ pub fn map(slabs: usize) -> Option<Run> {
         // SAFETY: atomics and cells of numbers and null pointers: zero is valid. A zero state has nothing free.
         None => unsafe { meta::make::<Segment>() }?,
     };
-    if segment.index.load(Relaxed) == 0 && !space::register(segment) {
+    if segment.index.load(Relaxed) == 0 && !register(segment) {
         return None;
     }
     let base = vm::map_aligned(SEGMENT, SEGMENT);
@@ -110,11 +147,11 @@ pub fn map(slabs: usize) -> Option<Run> {
     }
     segment.base.store(base, Relaxed);
     segment.idle.store(0, Relaxed);
-    pagemap::set_segment(base, Some(segment));
+    pagemap::set_segment(base, ptr::from_ref(segment) as usize);
     pagemap::set(base, SLABS, pagemap::FREED);
-    space::note_mapped();
+    room::note_mapped();
     segment.state.store(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), Relaxed);
-    space::publish(segment);
+    segment.publish();
     Some(Run { segment, first: 0, slabs, zero: true })
 }
 
@@ -122,6 +159,13 @@ impl Segment {
     /// Address of the first slab.
     pub fn base(&self) -> usize {
         self.base.load(Relaxed)
+    }
+
+    fn publish(&self) {
+        room::publish(self.index.load(Relaxed) as usize, || {
+            let state = self.state();
+            Summary { longest: longest_run(state.free), dirty: state.dirty != 0 }
+        });
     }
 
     /// What is free at this moment.
@@ -161,8 +205,8 @@ impl Segment {
                 Ok(_) => {
                     let taken = State { free: wanted, dirty: state.dirty & wanted };
                     self.idle.fetch_and(!wanted, Relaxed);
-                    space::note_dirty(-(taken.dirty.count_ones() as isize));
-                    space::publish(self);
+                    room::note_dirty(-(taken.dirty.count_ones() as isize));
+                    self.publish();
                     return Some((answer, taken));
                 }
                 Err(now) => word = now,
@@ -174,8 +218,8 @@ impl Segment {
     fn release(&'static self, wanted: u32, dirty: bool) {
         let dirty = if dirty { wanted } else { 0 };
         self.state.fetch_or(State { free: wanted, dirty }.pack(), AcqRel);
-        space::note_dirty(dirty.count_ones() as isize);
-        space::publish(self);
+        room::note_dirty(dirty.count_ones() as isize);
+        self.publish();
     }
 
     /// Gives the pages of free slabs back to the system: all of them, or those that were free at the last pass too. Unmaps
@@ -200,17 +244,17 @@ impl Segment {
 
     fn unmap(&'static self, taken: State) -> bool {
         let base = self.base();
-        pagemap::set_segment(base, None);
+        pagemap::set_segment(base, 0);
         pagemap::set(base, SLABS, 0);
         // SAFETY: every slab is claimed, so nobody refers to the segment.
         if unsafe { vm::unmap(base, SEGMENT) } {
-            space::note_unmapped();
-            space::note_purged(taken.dirty.count_ones() as usize);
+            room::note_unmapped();
+            room::note_purged(taken.dirty.count_ones() as usize);
             SPARE.push(self);
             return true;
         }
         // Too many mappings, say. The segment is as it was.
-        pagemap::set_segment(base, Some(self));
+        pagemap::set_segment(base, ptr::from_ref(self) as usize);
         pagemap::set(base, SLABS, pagemap::FREED);
         self.release(taken.dirty, true);
         self.release(ALL & !taken.dirty, false);
@@ -244,7 +288,7 @@ impl Run {
     /// Releases the slabs with their contents; they stay resident until the decay.
     pub fn release(self) {
         pagemap::set(self.base(), self.slabs, pagemap::FREED);
-        if space::must_purge(self.slabs) {
+        if room::must_purge(self.slabs) {
             self.give_back();
         } else {
             self.segment.release(mask(self.first, self.slabs), true);
@@ -256,7 +300,7 @@ impl Run {
         // SAFETY: the slabs are claimed, and their contents are free blocks only.
         let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
         if purged {
-            space::note_purged(self.slabs);
+            room::note_purged(self.slabs);
         }
         self.segment.release(mask(self.first, self.slabs), !purged);
         purged
@@ -280,7 +324,7 @@ fn find_run(bits: u32, slabs: usize) -> Option<usize> {
 }
 
 /// Length of the longest run of set bits.
-pub(crate) fn longest_run(mut bits: u32) -> u32 {
+fn longest_run(mut bits: u32) -> u32 {
     let mut length = 0;
     while bits != 0 {
         bits &= bits >> 1;

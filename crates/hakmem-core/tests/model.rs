@@ -4,6 +4,9 @@
 //! Every block is filled with a pattern of its own, which is checked when the block is freed or moved: blocks that overlap,
 //! move without their contents or are handed out twice cannot pass. Alignment, usable size, zeroes and statistics are
 //! checked beside it.
+//!
+//! # Safety
+//! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
 use hakmem_core::{heap, large, space, stats};
 use proptest::prelude::*;

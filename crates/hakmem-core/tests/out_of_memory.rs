@@ -1,6 +1,9 @@
 //! The kernel refuses its n-th call, for every n: the allocator answers null or does without, and nothing is lost.
 //!
 //! One test in a process of its own, since the kernel that is faked is the process's.
+//!
+//! # Safety
+//! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
 use hakmem_core::{heap, large, space};
 use hakmem_os::kernel::{Kernel, real, replace};

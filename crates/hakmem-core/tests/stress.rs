@@ -1,4 +1,7 @@
 //! Threads that allocate, reallocate, align and hand over, for a fixed number of operations, and check every byte pattern.
+//!
+//! # Safety
+//! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
 use hakmem_core::{heap, large, space, stats};
 use std::sync::Mutex;

@@ -4,7 +4,7 @@
 //!
 //! # Safety
 //! The functions of the table take addresses; each states what its caller owes. The real ones are the only users of
-//! [`crate::syscall`] for memory.
+//! `crate::syscall` for memory.
 
 use crate::syscall::syscall;
 use core::ptr;

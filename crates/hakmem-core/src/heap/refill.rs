@@ -8,7 +8,7 @@ use crate::guard;
 use crate::large;
 use crate::pagemap;
 use crate::policy;
-use crate::segment::Run;
+use crate::segment::{self, Run};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SPAN_SLABS};
 use crate::space;
 use crate::span::{Span, next_of, set_next};
@@ -193,7 +193,7 @@ fn least_held(class: usize) -> u32 {
 
 /// The span that a block of ours lies in.
 fn span_of(block: usize) -> Option<&'static Span> {
-    let segment = pagemap::segment_of(block)?;
+    let segment = segment::containing(block)?;
     let slab = block / SLAB % SLABS;
     Some(&segment.spans[slab - segment.spans[slab].back()])
 }
@@ -201,7 +201,7 @@ fn span_of(block: usize) -> Option<&'static Span> {
 /// Releases the slabs of an empty span.
 pub(super) fn release(span: &'static Span) {
     let base = span.base();
-    if let Some(segment) = pagemap::segment_of(base) {
+    if let Some(segment) = segment::containing(base) {
         Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false }.release();
     }
 }

@@ -12,9 +12,8 @@
 
 use super::{Heap, Status, anchor_in, class_in, is_small, row};
 use crate::pagemap;
-use crate::segment::Segment;
+use crate::segment::{self, Segment};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
-use crate::space;
 use crate::span::{Span, next_of};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -34,7 +33,7 @@ fn check(holds: bool, what: &'static str, at: usize) -> Result<(), Fault> {
 /// Checks everything. `Ok` is the number of blocks in the program's hands that spans account for.
 pub fn validate() -> Result<u64, Fault> {
     let mut out = [0_u64; CLASSES];
-    for segment in space::segments().filter(|segment| is_mapped(segment)) {
+    for segment in segment::all().filter(|segment| is_mapped(segment)) {
         check_segment(segment, &mut out)?;
     }
     for heap in Heap::all().filter(|heap| heap.status() != Status::Lost) {
@@ -54,7 +53,7 @@ pub fn validate() -> Result<u64, Fault> {
 }
 
 fn is_mapped(segment: &'static Segment) -> bool {
-    pagemap::segment_of(segment.base()).is_some_and(|found| core::ptr::eq(found, segment))
+    segment::containing(segment.base()).is_some_and(|found| core::ptr::eq(found, segment))
 }
 
 fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<(), Fault> {

@@ -6,6 +6,9 @@
 //! Called by: process start (which parses the environment), the cold paths (which read the current snapshot), the tools
 //! (which print the table).
 //! Observable: `hakmem options`, and the snapshot itself.
+//!
+//! # Safety
+//! The pointer to the current snapshot only ever holds addresses of `&'static` snapshots.
 
 mod settings;
 
