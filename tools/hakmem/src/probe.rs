@@ -1,4 +1,7 @@
 //! The hidden subcommand that `hakmem doctor` runs under the preload: says which file its own `malloc` is in.
+//!
+//! # Safety
+//! `malloc` is named with its unsafe type, and never called.
 
 use anyhow::{Context, Result};
 use std::fs;

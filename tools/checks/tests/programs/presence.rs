@@ -1,4 +1,7 @@
 //! Which programs are there. A program that is not is a failure in CI and a visible skip elsewhere.
+//!
+//! # Safety
+//! One call of C's `atexit`, with a function that stays loaded.
 
 use std::collections::BTreeSet;
 use std::io::{Write, stderr};

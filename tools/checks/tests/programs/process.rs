@@ -1,5 +1,8 @@
 //! One program from start to end: in a process group of its own, with its output in files and a time limit. A program that
 //! does not end in time is shown as gdb sees it, and the whole group is killed.
+//!
+//! # Safety
+//! One call of `kill`, which takes no memory.
 
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
