@@ -103,6 +103,7 @@ const _: () = {
         assert!(span <= 8 * SLAB, "a span stays small beside its segment");
         assert!(span % block <= span / tail_divisor(class), "the tail of a span is small");
         assert!(block == 8 || block.is_multiple_of(16), "blocks from 16 bytes up are aligned to 16");
+        assert!(block <= TABLE_MAX || block.is_multiple_of(128), "a table in steps of 128 tells classes apart");
         class += 1;
     }
     assert!(BLOCK_SIZE[CLASSES - 1] as usize == SMALL_MAX);

@@ -63,7 +63,7 @@ pub fn allocate_for_new(size: usize) -> *mut u8 {
 /// [`allocate`] for callers that often know the size at compile time: this table is a constant, so the compiler looks it up.
 #[inline(always)]
 pub fn allocate_inline(size: usize) -> *mut u8 {
-    static OFFSETS: [u16; TABLE_MAX / 8 + 1] = super::offsets(0);
+    static OFFSETS: [u16; TABLE_MAX / 8 + 1] = super::offsets::<8, _>(0);
     if size <= TABLE_MAX {
         let block = pop(OFFSETS[size.wrapping_add(7) >> 3] as usize);
         if block != 0 {
@@ -73,14 +73,21 @@ pub fn allocate_inline(size: usize) -> *mut u8 {
     allocate_cold(size)
 }
 
+/// What the bin's list does not answer at once. For sizes above the first table that is the list itself.
 #[inline(never)]
 extern "C" fn allocate_cold(size: usize) -> *mut u8 {
-    if size > SMALL_MAX {
-        return or_enomem(allocate_big(size, 1));
+    if size > TABLE_MAX && size <= SMALL_MAX {
+        let block = pop(GROUND.offsets_above[size.wrapping_add(127) >> 7] as usize);
+        if block != 0 {
+            return block as *mut u8;
+        }
     }
-    let class = class_of(size);
-    let block = if size > TABLE_MAX { pop(class * size_of::<Bin>()) } else { 0 };
-    if block != 0 { block as *mut u8 } else { or_enomem(supply(class)) }
+    allocate_behind(size)
+}
+
+#[inline(never)]
+extern "C" fn allocate_behind(size: usize) -> *mut u8 {
+    or_enomem(if size > SMALL_MAX { allocate_big(size, 1) } else { supply(class_of(size)) })
 }
 
 /// The block that was found, or null and ENOMEM: set here and not by the C functions, which would have to wait for the

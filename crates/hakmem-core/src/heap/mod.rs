@@ -39,7 +39,7 @@ pub use alloc::{
 pub use free::{free, usable_size};
 pub use validate::{Fault, validate};
 
-use crate::sizes::{BLOCK_SIZE, CLASSES, TABLE_MAX, class_of};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SMALL_MAX, TABLE_MAX, class_of};
 use crate::span::{Span, SpanList};
 use crate::sync::{Counter, Linked};
 use core::cell::Cell;
@@ -128,6 +128,9 @@ struct Outgoing {
 
 const ROUTES: usize = 4;
 
+/// A bin is settled after this many bytes of frees at the earliest.
+const SETTLE_BYTES: u32 = 16 << 10;
+
 /// A thread heap.
 #[repr(C, align(2048))]
 pub struct Heap {
@@ -180,19 +183,23 @@ struct Ground {
     offsets: [u16; TABLE_MAX / 8 + 1],
     /// The same where blocks must be aligned to 16 whatever their size.
     offsets_for_new: [u16; TABLE_MAX / 8 + 1],
+    /// The same for each multiple of 128, for sizes above [`TABLE_MAX`].
+    offsets_above: [u16; SMALL_MAX / 128 + 1],
 }
 
 static GROUND: Ground = Ground {
     bins: [const { Bin { head: AtomicUsize::new(0), room: AtomicU32::new(0), pops: AtomicU32::new(0) } }; CLASSES],
-    offsets: offsets(0),
-    offsets_for_new: offsets(16),
+    offsets: offsets::<8, _>(0),
+    offsets_for_new: offsets::<8, _>(16),
+    offsets_above: offsets::<128, _>(0),
 };
 
-const fn offsets(least: usize) -> [u16; TABLE_MAX / 8 + 1] {
-    let mut offsets = [0; TABLE_MAX / 8 + 1];
+/// How far into the bins the bin for each multiple of `STEP` lies, sizes below `least` counting as that.
+const fn offsets<const STEP: usize, const LENGTH: usize>(least: usize) -> [u16; LENGTH] {
+    let mut offsets = [0; LENGTH];
     let mut at = 0;
-    while at < offsets.len() {
-        let size = if at * 8 < least { least } else { at * 8 };
+    while at < LENGTH {
+        let size = if at * STEP < least { least } else { at * STEP };
         offsets[at] = (class_of(size) * size_of::<Bin>()) as u16;
         at += 1;
     }
@@ -302,10 +309,11 @@ impl Heap {
 
     /// Sets how many frees may come before the list is settled again.
     fn grant(&self, class: usize) {
-        /// Settling costs about twenty instructions; this spreads them.
-        const LEAST: u32 = 4;
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
-        let room = lane.limit.get().saturating_sub(lane.held.get()).max(LEAST);
+        // Settling costs a jump that was not foreseen and some thirty instructions: this spreads them, at the price of a
+        // list that may be longer than its limit by as much.
+        let least = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(8, 64);
+        let room = lane.limit.get().saturating_sub(lane.held.get()).max(least);
         lane.granted.set(room);
         bin.room.store(room, Relaxed);
     }
