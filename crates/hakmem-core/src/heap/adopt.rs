@@ -11,7 +11,7 @@ use crate::sync::Stack;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use hakmem_os::futex::Lock;
@@ -23,6 +23,9 @@ static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
 static EXIT: ExitHook = ExitHook::new();
 static START: Lock = Lock::new();
 static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Heaps that threads own.
+static OWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// The slot's state word in a thread whose heap is gone for good.
 const EXITING: usize = 1;
@@ -57,6 +60,7 @@ pub(super) fn attach() -> Option<&'static Heap> {
     }
     let heap = take()?;
     heap.status.store(Status::Owned as u32, Release);
+    OWNED.fetch_add(1, Relaxed);
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
     // From here on this thread can allocate, which libc may do now.
@@ -103,13 +107,20 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
     slot::set_heap(0);
     heap.flush_all();
     heap.status.store(Status::Pooled as u32, Release);
+    OWNED.fetch_sub(1, Relaxed);
     POOL.push(heap);
+}
+
+/// How many threads own a heap.
+pub(super) fn owned() -> usize {
+    OWNED.load(Relaxed)
 }
 
 /// In a child just forked: the other threads are gone. Their heaps go to the pool, but for those that were being changed.
 /// Single bins are never inconsistent: their fast paths commit by one store.
 pub extern "C" fn after_fork_in_child() {
     let mine = Heap::current();
+    OWNED.store(usize::from(mine.is_some()), Relaxed);
     for heap in all() {
         let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
         if heap.lock.is_held() && !(is_mine && heap.busy.get()) {

@@ -3,13 +3,13 @@
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
-use super::{BINS_BYTES, Bin, Heap, Inside, class_in, entry_for, is_small};
+use super::{BINS_BYTES, Bin, Heap, Inside, adopt, class_in, entry_for, is_small};
 use crate::guard;
 use crate::large;
 use crate::pagemap;
 use crate::policy;
 use crate::segment::{self, Run};
-use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SPAN_SLABS};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
 use crate::span::{Span, next_of, set_next};
 use core::sync::atomic::Ordering::Relaxed;
@@ -180,10 +180,15 @@ impl Heap {
     }
 }
 
-/// Blocks of `class` that policy lets a bin hold.
+/// Blocks of `class` that policy lets a bin hold: bounded for the class, and by this thread's share of what all threads may
+/// keep, taken as if it used eight classes much.
 fn most_held(class: usize) -> u32 {
+    const CLASSES_USED: usize = 8;
     let policy = policy::current();
-    (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(8).min(policy.cache_blocks) as u32
+    let share = policy.cache_total / (adopt::owned().max(1) * CLASSES_USED);
+    let bytes = policy.cache_bytes.min(share);
+    let least = if bytes >= 2 * SMALL_MAX { 8 } else { 2 };
+    (bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
 /// Blocks of `class` that a bin may hold before it has shown that it needs more.

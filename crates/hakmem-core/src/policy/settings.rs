@@ -91,10 +91,12 @@ const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
 numbers! {
-    cache_bytes = 16 * KIB, 0 => 4 * MIB, "bytes", "HAKMEM_CACHE_BYTES",
-        "Free memory of one size class that a thread keeps at hand before it gives half of it back to the spans.";
-    cache_blocks = 256, 1 => 32768, "blocks", "HAKMEM_CACHE_BLOCKS",
+    cache_bytes = MIB, 0 => 64 * MIB, "bytes", "HAKMEM_CACHE_BYTES",
+        "Free memory of one size class that a thread may keep at hand; it starts small and grows where it runs out.";
+    cache_blocks = 1024, 1 => 32768, "blocks", "HAKMEM_CACHE_BLOCKS",
         "The same bound as a number of blocks; the smaller of the two counts.";
+    cache_total = 64 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_CACHE_TOTAL",
+        "What all threads together may keep at hand, about: with more threads each class of each thread gets less.";
     remote_batch = 64, 1 => 1024, "blocks", "HAKMEM_REMOTE_BATCH",
         "Blocks of another thread that are collected before they are handed over to it in one step.";
     remote_bytes = 32 * KIB, 0 => 4 * MIB, "bytes", "HAKMEM_REMOTE_BYTES",
@@ -146,12 +148,18 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "small",
         doc: "Smallest footprint: short caches, memory goes back early.",
-        values: &[("cache_bytes", 4 * KIB), ("cache_blocks", 64), ("decay_ms", 50), ("retain_bytes", 8 * MIB)],
+        values: &[("cache_bytes", 8 * KIB), ("cache_blocks", 64), ("decay_ms", 50), ("retain_bytes", 8 * MIB)],
     },
     Profile {
         name: "throughput",
         doc: "For a machine of its own: long caches, memory is kept.",
-        values: &[("cache_bytes", 128 * KIB), ("cache_blocks", 2048), ("decay_ms", 10_000), ("retain_bytes", 8 * GIB)],
+        values: &[
+            ("cache_bytes", 4 * MIB),
+            ("cache_blocks", 4096),
+            ("cache_total", GIB),
+            ("decay_ms", 10_000),
+            ("retain_bytes", 8 * GIB),
+        ],
     },
 ];
 
