@@ -31,7 +31,6 @@ const FLAGS: &[&str] = &[
     "-Werror",
     "-Wno-free-nonheap-object",
     "-Wno-use-after-free",
-    "-Wno-mismatched-new-delete",
     "-Wno-alloc-size-larger-than",
     "-Wno-unused-result",
     "-Wno-deprecated-declarations",
@@ -79,11 +78,7 @@ impl Program {
 
     /// A run on the library, preloaded.
     pub fn preloaded(&self) -> Run {
-        let run = self.plain();
-        match &library().shared {
-            Some(path) => run.env("LD_PRELOAD", path),
-            None => run,
-        }
+        self.plain().env("LD_PRELOAD", &library().shared)
     }
 
     /// A run as it was linked: on the C library's own malloc, or on a library named at build time.
@@ -93,13 +88,13 @@ impl Program {
 }
 
 fn compile(source: &Path, output: &Path, arguments: &[OsString]) {
-    let (compiler, standard) = match source.extension().and_then(OsStr::to_str) {
-        Some("c") => ("cc", "-std=gnu11"),
-        Some("cc") => ("c++", "-std=c++20"),
+    let (compiler, dialect) = match source.extension().and_then(OsStr::to_str) {
+        Some("c") => ("cc", &["-std=gnu11"][..]),
+        Some("cc") => ("c++", &["-std=c++20", "-Wno-mismatched-new-delete"][..]),
         _ => panic!("{}: neither .c nor .cc", source.display()),
     };
     let output = Command::new(compiler)
-        .arg(standard)
+        .args(dialect)
         .args(FLAGS)
         .arg("-I")
         .arg(&library().include)
