@@ -147,26 +147,26 @@ HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
  */
 void hak_collect(void) HAK_NOTHROW;
 
-/** What the allocator has done and holds. Counts since the process started; bytes as of now. */
+/** What the allocator has done since the process started, and what it holds now. */
 typedef struct hak_stats_t {
-    uint64_t allocations;       /**< Blocks handed out. */
-    uint64_t frees;             /**< Blocks taken back. */
-    uint64_t live_bytes;        /**< In blocks that the program holds. */
-    uint64_t cached_bytes;      /**< In free blocks that threads keep at hand. */
-    uint64_t free_bytes;        /**< In free blocks and pages that any thread may use. */
-    uint64_t dirty_bytes;       /**< The resident pages of these that the system has not got back yet. */
-    uint64_t purged_bytes;      /**< Given back to the system since the start; pages given back twice count twice. */
-    uint64_t metadata_bytes;    /**< The allocator's own tables. */
-    uint64_t mapped_bytes;      /**< Address space held. */
-    uint64_t peak_mapped_bytes; /**< The most it ever was. */
-    uint64_t page_map_misses;   /**< Frees of pointers the page map does not know. */
-    uint64_t kernel_maps;       /**< Calls of mmap. */
-    uint64_t kernel_unmaps;     /**< Calls of munmap. */
-    uint64_t kernel_purges;     /**< Calls of madvise that give pages back. */
-    uint64_t kernel_remaps;     /**< Calls of mremap. */
-    uint64_t kernel_others;     /**< Every other system call. */
-    uint64_t heaps;             /**< Thread heaps made; threads that end leave theirs to new ones. */
-    uint64_t segments;          /**< Segments (2 MiB of address space each) held. */
+    uint64_t allocations;       /**< blocks allocated */
+    uint64_t frees;             /**< blocks freed */
+    uint64_t live_bytes;        /**< bytes in the program's hands, each block at its full size */
+    uint64_t cached_bytes;      /**< bytes of free blocks that threads keep at hand */
+    uint64_t free_bytes;        /**< bytes free inside spans that are in use, tails included */
+    uint64_t dirty_bytes;       /**< bytes free and resident, waiting for the decay */
+    uint64_t purged_bytes;      /**< bytes free and not resident: given back, or never touched */
+    uint64_t metadata_bytes;    /**< bytes of descriptors, thread heaps and tables */
+    uint64_t mapped_bytes;      /**< bytes mapped: the sum of the six above */
+    uint64_t peak_mapped_bytes; /**< the most bytes mapped at one time */
+    uint64_t page_map_misses;   /**< pointers looked up that were not blocks of HAKMEM */
+    uint64_t kernel_maps;       /**< calls of mmap */
+    uint64_t kernel_unmaps;     /**< calls of munmap */
+    uint64_t kernel_purges;     /**< calls of madvise that gave pages back */
+    uint64_t kernel_remaps;     /**< calls of mremap */
+    uint64_t kernel_others;     /**< other system calls: futex, advice */
+    uint64_t heaps;             /**< thread heaps made */
+    uint64_t segments;          /**< segments mapped now */
 } hak_stats_t;
 
 /** Fills `*out`. Exact while no other thread allocates or frees. */

@@ -1,0 +1,33 @@
+/* free_sized takes any size from what was asked for to the usable size, free_aligned_sized the size and alignment that
+   were asked for; both take NULL. A wrong size is not checked, but breaks nothing. */
+#include "check.h"
+#include <dlfcn.h>
+
+int main(void) {
+    /* C23; not yet in every C library. */
+    void (*free_sized)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
+    void (*free_aligned_sized)(void *, size_t, size_t) =
+        (void (*)(void *, size_t, size_t))dlsym(RTLD_DEFAULT, "free_aligned_sized");
+    CHECK(free_sized && free_aligned_sized, "no sized frees");
+    free_sized(NULL, 10);
+    free_aligned_sized(NULL, 64, 10);
+    for (int i = 0; i < SIZE_COUNT; i++) {
+        size_t size = SIZES[i];
+        char *keeper = malloc(size);
+        fill(keeper, size, i);
+        for (int round = 0; round < 20; round++) {
+            void *block = malloc(size);
+            size_t usable = malloc_usable_size(block);
+            free_sized(block, round % 3 == 0 ? size : round % 3 == 1 ? usable : (size + usable) / 2);
+            block = calloc(1, size);
+            CHECK(all_zero(block, size), "a block of %zu bytes", size);
+            free_sized(block, round % 2 ? 0 : size * 5 + 100); /* wrong */
+            for (size_t alignment = 16; alignment <= 1 << 16; alignment *= 16)
+                free_aligned_sized(aligned_alloc(alignment, size), alignment, size);
+            free_aligned_sized(aligned_alloc(64, size), 1 << 20, size + 1000); /* wrong */
+        }
+        CHECK(filled(keeper, size, i), "a neighbour of %zu bytes", size);
+        free(keeper);
+    }
+    return 0;
+}

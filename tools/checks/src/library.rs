@@ -1,0 +1,40 @@
+//! Where the library under test is.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The library as it is built.
+pub struct Library {
+    /// The shared library; `HAKMEM_LIB` names another one, to compare its conduct.
+    pub shared: PathBuf,
+    /// The archive.
+    pub archive: PathBuf,
+    /// The directory of the header.
+    pub include: PathBuf,
+}
+
+/// The root of the workspace.
+pub fn source_tree() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The library in the release profile; panics with what to do if there is none.
+pub fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        // A test program is at <target>/<profile>/deps/<name>.
+        let program = env::current_exe().expect("the path of this test program");
+        let target = program.ancestors().nth(3).expect("a test program lies three levels below the target directory");
+        let present = |path: PathBuf| {
+            path.canonicalize().unwrap_or_else(|error| {
+                panic!("{}: {error}; `cargo build --release` makes it, HAKMEM_LIB=path names another", path.display())
+            })
+        };
+        Library {
+            shared: present(env::var_os("HAKMEM_LIB").map_or(target.join("release/libhakmem.so"), PathBuf::from)),
+            archive: target.join("release/libhakmem.a"),
+            include: source_tree().join("crates/hakmem-capi/include"),
+        }
+    })
+}
