@@ -12,7 +12,10 @@ fn main() {
         .compile("hakmem_cxx");
     println!("cargo:rerun-if-changed=src/cxx.cc");
     // Named here, since the libc crate leaves it to std wherever another package of the build turns its std feature on.
-    for argument in ["-lc", "-Wl,-soname,libhakmem.so.0", "-Wl,-z,nodelete", "-Wl,-z,defs", "-Wl,-z,now"] {
+    // And -Bsymbolic-functions: loaded into a program that runs on another allocator, this library's own calls stay its own.
+    let arguments = ["-soname,libhakmem.so.0", "-z,nodelete", "-z,defs", "-z,now", "-Bsymbolic-functions"];
+    println!("cargo:rustc-cdylib-link-arg=-lc");
+    for argument in arguments.map(|argument| format!("-Wl,{argument}")) {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
     println!("cargo:rerun-if-changed=build.rs");

@@ -132,29 +132,35 @@ fn keep(large: &'static Large) {
     let bytes = large.bytes.load(Relaxed);
     let policy = policy::current();
     large.age.store(0, Relaxed);
-    if policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + bytes <= policy.retain_bytes {
-        KEPT_BYTES.fetch_add(bytes, Relaxed);
-        for slot in &KEPT {
-            if slot.load(Relaxed).is_null() {
-                let new = core::ptr::from_ref(large).cast_mut();
-                if slot.compare_exchange(core::ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
-                    return;
-                }
-            }
-        }
-        KEPT_BYTES.fetch_sub(bytes, Relaxed);
+    let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + bytes <= policy.retain_bytes;
+    if !(wanted && put_in_slot(large)) {
+        unmap_or_wait(large);
     }
-    unmap_or_wait(large);
 }
 
-/// Unmaps, or puts the mapping aside until the next pass where the kernel refuses (too many mappings, say).
+/// Puts a mapping where requests find it; false if every slot is taken.
+fn put_in_slot(large: &'static Large) -> bool {
+    let new = core::ptr::from_ref(large).cast_mut();
+    KEPT_BYTES.fetch_add(large.bytes.load(Relaxed), Relaxed);
+    for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
+        if slot.compare_exchange(core::ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
+            return true;
+        }
+    }
+    KEPT_BYTES.fetch_sub(large.bytes.load(Relaxed), Relaxed);
+    false
+}
+
+/// Unmaps. Where the kernel refuses (too many mappings, say) the mapping serves again, or waits for the next pass.
 fn unmap_or_wait(large: &'static Large) -> bool {
     let (base, bytes) = (large.base.load(Relaxed), large.bytes.load(Relaxed));
     pagemap::set(base, 1, 0);
     // SAFETY: the mapping belongs to this descriptor, which this thread took for itself.
     if !unsafe { vm::unmap(base, bytes) } {
         pagemap::set(base, 1, pagemap::FREED);
-        STUCK.push(large);
+        if !put_in_slot(large) {
+            STUCK.push(large);
+        }
         return false;
     }
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);

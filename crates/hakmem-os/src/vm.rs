@@ -4,7 +4,7 @@
 //! Ranges are handed out once and taken back whole; a function that takes a range requires that its caller owns it.
 
 use crate::kernel::kernel;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The page size of every kernel this runs on (x86-64).
 pub const PAGE: usize = 4096;
@@ -12,21 +12,31 @@ pub const PAGE: usize = 4096;
 /// Where the next aligned mapping would continue downwards: neighbours merge into one kernel mapping.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the kernel last refused to take back a range that was mapped for nothing.
+static STUCK: AtomicBool = AtomicBool::new(false);
+
 /// Maps `len` fresh zero bytes aligned to `align` (a power of two, both multiples of the page size); 0 on failure.
 pub fn map_aligned(len: usize, align: usize) -> usize {
-    let hint = (NEXT.load(Relaxed).saturating_sub(len)) & !(align - 1);
-    let at = (kernel().map)(hint, len, false);
-    let found = if at & (align - 1) == 0 {
-        at
-    } else {
-        // SAFETY: the range was mapped just now and nobody knows of it.
-        unsafe { (kernel().unmap)(at, len) };
-        map_and_trim(len, align)
-    };
+    // A guess at an aligned place is right most of the time. Where it is wrong and the kernel takes nothing back, the next
+    // ones are not guessed: a wide mapping that cannot be trimmed loses less.
+    let found = if STUCK.load(Relaxed) { 0 } else { map_by_guess(len, align) };
+    let found = if found != 0 { found } else { map_and_trim(len, align) };
     if found != 0 {
         NEXT.store(found, Relaxed);
     }
     found
+}
+
+fn map_by_guess(len: usize, align: usize) -> usize {
+    let hint = (NEXT.load(Relaxed).saturating_sub(len)) & !(align - 1);
+    let at = (kernel().map)(hint, len, false);
+    if at & (align - 1) == 0 {
+        return at;
+    }
+    // SAFETY: the range was mapped just now and nobody knows of it.
+    let unmapped = unsafe { (kernel().unmap)(at, len) };
+    STUCK.store(!unmapped, Relaxed);
+    0
 }
 
 fn map_and_trim(len: usize, align: usize) -> usize {
@@ -36,15 +46,13 @@ fn map_and_trim(len: usize, align: usize) -> usize {
         return 0;
     }
     let start = (at + align - 1) & !(align - 1);
-    // SAFETY: head and tail of a range that was mapped just now. Where trimming fails, untouched pages stay mapped: address
-    // space is lost, memory is not.
+    // Head and tail of a range that was mapped just now. Where trimming fails, untouched pages stay mapped: address space is
+    // lost, memory is not.
+    let (head, tail) = (start - at, at + wide - (start + len));
+    // SAFETY: nobody knows of these ranges.
     unsafe {
-        if start > at {
-            (kernel().unmap)(at, start - at);
-        }
-        if at + wide > start + len {
-            (kernel().unmap)(start + len, at + wide - (start + len));
-        }
+        let trimmed = (head == 0 || (kernel().unmap)(at, head)) & (tail == 0 || (kernel().unmap)(start + len, tail));
+        STUCK.store(!trimmed, Relaxed);
     }
     start
 }
