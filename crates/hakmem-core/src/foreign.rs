@@ -74,11 +74,12 @@ pub fn free(block: *mut u8) {
     process::set_errno(errno);
 }
 
-/// Resizes what may be libc's; null with nothing done if it is not.
+/// Resizes what may be libc's; null and ENOMEM with nothing done if it is not.
 #[cold]
 pub fn reallocate(block: *mut u8, size: usize) -> *mut u8 {
     if !is_libcs(block as usize) {
         guard::unknown("realloc", block);
+        process::set_enomem();
         return core::ptr::null_mut();
     }
     // SAFETY: it looks like a live block of libc's.

@@ -1,11 +1,12 @@
 //! GUARD box: names misuse in one line on standard error, and lets the program go on.
 //!
 //! Answers for: the words. Contract: reads nothing behind the pointer it is given, allocates nothing, keeps `errno`.
+//! A program that put another file in the place of standard error is told nothing.
 //! Called by: the cold paths that notice something. Observable: the line, and [`reports`].
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use hakmem_os::console::{Console, STDERR};
+use hakmem_os::console::{self, Console, STDERR};
 
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
 /// A program that misuses in a loop is told this often.
@@ -38,7 +39,7 @@ pub extern "C" fn freed_twice(block: *mut u8) {
 }
 
 fn report(function: &str, pointer: *mut u8, what: &str) {
-    if REPORTS.fetch_add(1, Relaxed) < MOST {
+    if REPORTS.fetch_add(1, Relaxed) < MOST && console::stderr_is_the_same() {
         let mut console = Console::new(STDERR);
         // A console never fails; what cannot be written is dropped.
         let _ = writeln!(console, "hakmem: {function}({:#x}): {what}", pointer as usize);

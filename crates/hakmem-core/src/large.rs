@@ -13,7 +13,7 @@ use crate::policy;
 use crate::sizes::{REQUEST_MAX, SLAB};
 use crate::sync::{Linked, Stack};
 use core::sync::atomic::{
-    AtomicPtr, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 use hakmem_os::vm;
@@ -42,6 +42,8 @@ const SLOTS: usize = 64;
 static SPARE: Stack<Large> = Stack::new();
 /// Mappings that the kernel would not take back.
 static STUCK: Stack<Large> = Stack::new();
+/// Whether it refused the last one.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 static KEPT: [AtomicPtr<Large>; SLOTS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; SLOTS];
 static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -158,11 +160,13 @@ fn unmap_or_wait(large: &'static Large) -> bool {
     // SAFETY: the mapping belongs to this descriptor, which this thread took for itself.
     if !unsafe { vm::unmap(base, bytes) } {
         pagemap::set(base, 1, pagemap::FREED);
+        REFUSED.store(true, Relaxed);
         if !put_in_slot(large) {
             STUCK.push(large);
         }
         return false;
     }
+    REFUSED.store(false, Relaxed);
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
     footprint::shrink(bytes);
     PURGED_BYTES.fetch_add(bytes, Relaxed);
@@ -170,12 +174,12 @@ fn unmap_or_wait(large: &'static Large) -> bool {
     true
 }
 
-/// A kept mapping of at least `bytes` and at most a quarter more.
+/// A kept mapping of at least `bytes` and at most a quarter more, or any larger one while the kernel takes none back.
 fn take_kept(bytes: usize, align: usize) -> Option<&'static Large> {
     let fits = |large: &Large| {
         let have = large.bytes.load(Relaxed);
-        (have >= bytes && have <= bytes.saturating_add(bytes / 4) && large.base.load(Relaxed) & (align - 1) == 0)
-            .then_some(have)
+        let close = have <= bytes.saturating_add(bytes / 4) || REFUSED.load(Relaxed);
+        (have >= bytes && close && large.base.load(Relaxed) & (align - 1) == 0).then_some(have)
     };
     if KEPT_BYTES.load(Relaxed) == 0 {
         return None;

@@ -31,6 +31,7 @@ static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_m
 /// `environment` is null or what the loader passes to initialisers.
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
+    console::remember_stderr();
     thread::at_fork_in_child(heap::after_fork_in_child);
     if environment.is_null() {
         return;

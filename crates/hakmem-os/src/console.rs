@@ -6,9 +6,36 @@
 use crate::syscall::syscall;
 use core::ffi::CStr;
 use core::fmt;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Standard error.
 pub const STDERR: i32 = libc::STDERR_FILENO;
+
+/// Which file standard error was when the library was loaded: device and inode, both plus one; 0 is not known.
+static STDERR_FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+fn stderr_file() -> Option<[u64; 2]> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    let arguments = [STDERR as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes the struct, which is valid when zero.
+    let (result, stat) = unsafe { (syscall(libc::SYS_fstat, arguments), stat.assume_init()) };
+    (result == 0).then(|| [stat.st_dev + 1, stat.st_ino + 1])
+}
+
+/// Remembers which file standard error is, for [`stderr_is_the_same`].
+pub fn remember_stderr() {
+    if let Some(file) = stderr_file() {
+        STDERR_FILE.iter().zip(file).for_each(|(place, part)| place.store(part, Relaxed));
+    }
+}
+
+/// Whether standard error is still the file that it was. A program may have closed it, and opened a file of its own that got
+/// its number: words of ours would damage that.
+pub fn stderr_is_the_same() -> bool {
+    let before = STDERR_FILE.each_ref().map(|part| part.load(Relaxed));
+    before == [0, 0] || stderr_file() == Some(before)
+}
 
 /// A copy of standard error, closed on exec, out of the way of the numbers that programs count on: some close theirs before
 /// they end, and another file may then have its number. Standard error itself where there can be no copy.
