@@ -37,8 +37,8 @@ pub fn validate() -> Result<u64, Fault> {
         check_segment(segment, &mut out)?;
     }
     for heap in Heap::all().filter(|heap| heap.status() != Status::Lost) {
-        for class in 0..CLASSES {
-            out[class] = out[class].wrapping_sub(u64::from(check_bin(heap, class)?));
+        for (class, out) in out.iter_mut().enumerate() {
+            *out = out.wrapping_sub(u64::from(check_bin(heap, class)?));
         }
     }
     let mut live = 0;
