@@ -1,26 +1,18 @@
-//! The library under test: `target/release/libhakmem.so`, or the one that `HAKMEM_LIB` names, for comparison with other
-//! allocators; and the proof that a process really ran on it.
+//! How a process comes to run on the library under test, and the proof that it did.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A library to be preloaded.
 pub struct Library {
-    path: PathBuf,
+    path: &'static Path,
 }
 
 impl Library {
     /// Finds the library; panics with what to do if there is none.
     pub fn locate() -> Library {
-        let path = std::env::var_os("HAKMEM_LIB").map_or_else(release_build, PathBuf::from);
-        let path = path.canonicalize().unwrap_or_else(|error| {
-            panic!(
-                "{}: {error}; `cargo build --release` makes the library, HAKMEM_LIB=path names another",
-                path.display()
-            )
-        });
-        Library { path }
+        Library { path: &hakmem_checks::library().shared }
     }
 
     /// What a process needs in its environment to run on the library and to say so in the file `records`. Settings given
@@ -28,7 +20,7 @@ impl Library {
     pub fn environment(&self, records: &Path) -> Vec<(OsString, OsString)> {
         let ours = |name: &OsString| name.to_string_lossy().starts_with("HAKMEM_") && name != "HAKMEM_LIB";
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| ours(name)).collect();
-        environment.push(("LD_PRELOAD".into(), self.path.clone().into()));
+        environment.push(("LD_PRELOAD".into(), self.path.into()));
         if self.keeps_records() {
             environment.push(("HAKMEM_STATS".into(), "json".into()));
             environment.push(("HAKMEM_STATS_FILE".into(), records.into()));
@@ -48,7 +40,7 @@ impl Library {
     /// For libraries that keep no records: the loader lists what it would load for the program.
     fn listed_by_loader(&self, program: &Path) -> Result<(), String> {
         let listing = Command::new(program)
-            .env("LD_PRELOAD", &self.path)
+            .env("LD_PRELOAD", self.path)
             .env("LD_TRACE_LOADED_OBJECTS", "1")
             .stdin(Stdio::null())
             .output()
@@ -56,13 +48,6 @@ impl Library {
         let listed = String::from_utf8_lossy(&listing.stdout).contains(&*self.path.to_string_lossy());
         listed.then_some(()).ok_or_else(|| format!("the loader does not load {} for it", self.path.display()))
     }
-}
-
-/// `target/release` beside the profile that this test was built in.
-fn release_build() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let target = test.ancestors().nth(3).expect("a test is built in target/<profile>/deps");
-    target.join("release/libhakmem.so")
 }
 
 /// Looks for the record of `process`, which must have allocated, and checks that every record in the file is in order.
