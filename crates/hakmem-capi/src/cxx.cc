@@ -50,7 +50,7 @@ template <typename Function> Function hidden_runtime(const char *name) {
 [[noreturn]] void throw_bad_alloc() {
   if (linked_throw && &linked_bad_alloc) throw std::bad_alloc();
   if (auto runtime_throw = hidden_runtime<void (*)()>("_ZSt17__throw_bad_allocv")) runtime_throw();
-  // A program with no C++ runtime, or a static one that links no code that throws: nobody could catch it.
+  // A program with no C++ runtime, or a static one that links no code to throw with.
   static const char message[] = "hakmem: operator new: out of memory, and no C++ runtime to throw std::bad_alloc\n";
   if (write(STDERR_FILENO, message, sizeof message - 1) < 0) std::abort();
   std::abort();
