@@ -39,6 +39,7 @@ rules! { holds_everywhere, "c", "c":
     threads_small_stack threads_hand_over
     fork_busy_threads fork_stdio_deadlock fork_handlers_that_allocate fork_generations fork_other_programs
     foreign_libc_blocks
+    realloc_copies_nothing
     api_size_zero api_realloc_edges api_realloc_contents api_failed_realloc api_product_overflow api_posix_memalign
     api_memalign api_page_aligned api_huge_alignment api_natural_alignment api_errno api_errno_when_the_system_fails
     api_usable_size api_calloc_zeroes api_calloc_leaves_fresh_pages api_old_names api_mallopt api_mallinfo
@@ -230,6 +231,14 @@ fn limits_address_space() {
 fn limits_data_segment() {
     let program = Program::build("c/threads_hand_over.c");
     on_hakmem(&program.preloaded().after("ulimit -d 200000"));
+}
+
+#[test]
+fn memory_given_back() {
+    let program = Program::build("c/memory_given_back.c");
+    for who in ["alone", "exited", "others"] {
+        on_hakmem(&program.preloaded().arg(who));
+    }
 }
 
 #[test]

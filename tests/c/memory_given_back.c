@@ -1,0 +1,85 @@
+/* What is freed goes back: everything freed, and after malloc_trim the process is within 4 MB of its start. argv[1] says who
+   frees: "alone" one thread, in random order; "exited" eight threads their own, before they end; "others" the main thread,
+   while the eight owners sleep. Out of reach in that last case are the spans that a sleeping thread was about to carve, one
+   of each size it used: there the bound is 5 % of the peak. */
+#include "check.h"
+
+enum { THREADS = 8, BLOCKS = 60000 };
+
+static void *blocks[THREADS][BLOCKS];
+static pthread_barrier_t ready, done;
+static int owners_free;
+
+static unsigned next(unsigned *state) {
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static void allocate(int thread) {
+    unsigned state = thread + 1;
+    for (int i = 0; i < BLOCKS; i++) {
+        size_t size = next(&state) % 1000 ? next(&state) % 1000 : next(&state) % 300000;
+        blocks[thread][i] = malloc(size);
+        memset(blocks[thread][i], 1, size);
+    }
+}
+
+static void release(int thread) {
+    unsigned state = 77;
+    for (int i = BLOCKS - 1; i > 0; i--) {
+        int j = next(&state) % (i + 1);
+        void *block = blocks[thread][i];
+        blocks[thread][i] = blocks[thread][j];
+        blocks[thread][j] = block;
+    }
+    for (int i = 0; i < BLOCKS; i++) free(blocks[thread][i]);
+}
+
+static void *work(void *argument) {
+    int thread = (int)(intptr_t)argument;
+    allocate(thread);
+    if (owners_free) {
+        release(thread);
+        return NULL;
+    }
+    pthread_barrier_wait(&ready);
+    pthread_barrier_wait(&done);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    const char *who = argc > 1 ? argv[1] : "alone";
+    pthread_t threads[THREADS];
+    memset(blocks, 1, sizeof blocks);
+    free(malloc(1));
+    size_t before = resident(), peak = 0, after = 0, bound = 4 << 20;
+    if (!strcmp(who, "alone")) {
+        for (int i = 0; i < THREADS; i++) allocate(i);
+        CHECK(resident() > before + (100 << 20), "the program was large");
+        for (int i = 0; i < THREADS; i++) release(i);
+        malloc_trim(0);
+        after = resident();
+    } else {
+        owners_free = !strcmp(who, "exited");
+        pthread_barrier_init(&ready, NULL, THREADS + 1);
+        pthread_barrier_init(&done, NULL, THREADS + 1);
+        for (int i = 0; i < THREADS; i++) threads[i] = start(work, (void *)(intptr_t)i);
+        if (!owners_free) {
+            pthread_barrier_wait(&ready);
+            peak = resident();
+            bound = (peak - before) / 20;
+            CHECK(peak > before + (100 << 20), "the program was large");
+            for (int i = 0; i < THREADS; i++) release(i);
+            malloc_trim(0);
+            after = resident();
+            pthread_barrier_wait(&done);
+        }
+        for (int i = 0; i < THREADS; i++) join(threads[i]);
+        if (owners_free) {
+            malloc_trim(0);
+            after = resident();
+        }
+    }
+    CHECK(after < before + bound, "%zu KB more than at the start", (after - before) >> 10);
+    return 0;
+}
