@@ -101,3 +101,7 @@ extern "C" [[gnu::visibility("hidden")]] void *hak_new_slow(std::size_t size, st
     return nullptr;
   }
 }
+
+// Named by the tables of Rust's precompiled core, whose code the library never unwinds. An unoptimised build keeps these
+// tables and needs the name; in a program that has Rust's own, that one counts.
+extern "C" [[gnu::weak, gnu::visibility("hidden")]] void rust_eh_personality() { std::abort(); }
