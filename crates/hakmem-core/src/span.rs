@@ -158,13 +158,14 @@ impl Span {
         self.listed.get()
     }
 
-    /// Takes a block back. Returns false if more blocks came back than went out, that is if one was freed twice.
+    /// Takes a block back. Returns false if it was noticed to be back already: it is the last one that came, or more came back
+    /// than went out.
     ///
     /// # Safety
     /// `block` is a free block of this span.
     #[inline]
     pub unsafe fn put(&self, block: usize) -> bool {
-        if self.free.get() == self.carved.get() {
+        if self.free.get() == self.carved.get() || self.list.get() == block {
             return false;
         }
         // SAFETY: the caller's.

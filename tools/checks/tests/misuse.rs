@@ -42,6 +42,7 @@ misuses! { "c":
     free_twice_large = "free", [NOT_IN_USE];
     free_twice_medium = "free", [NOT_IN_USE];
     free_twice_small = "free", [TWICE];
+    free_twice_by_another_thread = "free", [TWICE];
     free_unmapped = "free", [UNKNOWN; 4];
     free_unreadable = "free", [UNKNOWN];
     keeps_errno = "free", [NOT_IN_USE, UNKNOWN, UNKNOWN];

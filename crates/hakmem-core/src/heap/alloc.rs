@@ -117,12 +117,20 @@ impl Heap {
     pub(super) fn supply(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
         let block = lane.bump.get();
-        if block == lane.end.get() {
+        // What others gave back comes before memory that nobody has touched.
+        if block == lane.end.get() || self.inbox.load(Relaxed) != 0 {
             return self.refill(class);
         }
+        Some(self.carve(class))
+    }
+
+    /// Takes the next block of a run that is not used up.
+    pub(super) fn carve(&self, class: usize) -> (usize, bool) {
+        let lane = &self.lanes[class];
+        let block = lane.bump.get();
         lane.bump.set(block + BLOCK_SIZE[class] as usize);
         lane.bumped.add(1);
-        Some((block, lane.fresh.get()))
+        (block, lane.fresh.get())
     }
 }
 

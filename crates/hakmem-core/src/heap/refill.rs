@@ -20,8 +20,8 @@ const CANDIDATES: usize = 8;
 const TICKS: u32 = 32;
 
 impl Heap {
-    /// Gets a block of `class` when the bin and the run have none: from what others freed, from a partly used span, from a
-    /// new one. `None` when memory is out.
+    /// Gets a block of `class` when the bin has none, and the run neither or others gave something back: from what they freed,
+    /// from the run, from a partly used span, from a new one. `None` when memory is out.
     #[cold]
     #[inline(never)]
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
@@ -35,7 +35,7 @@ impl Heap {
         {
             let inside = self.enter();
             inside.drain();
-            if self.bins[class].head.load(Relaxed) == 0 {
+            if self.bins[class].head.load(Relaxed) == 0 && lane.bump.get() == lane.end.get() {
                 inside.take_from_span(class);
             }
         }
@@ -52,7 +52,7 @@ impl Heap {
             }
         }
         self.grant(class);
-        self.supply(class)
+        Some(self.carve(class))
     }
 
     /// Pops a block of the bin that was just filled.
@@ -241,7 +241,10 @@ impl Inside<'_> {
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
-            if lane.held.get() < lane.limit.get() {
+            if bin.head.load(Relaxed) == block {
+                lane.received.add(1);
+                guard::freed_twice(block as *mut u8);
+            } else if lane.held.get() < lane.limit.get() {
                 // SAFETY: as above; the bin is the owner's, which this is.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
                 bin.head.store(block, Relaxed);
@@ -249,6 +252,8 @@ impl Inside<'_> {
                 lane.received.add(1);
             } else {
                 lane.received.add(1);
+                // What others free and this thread wants again is an overflow like any other.
+                lane.overflowed.set(true);
                 // SAFETY: a free block of this heap.
                 unsafe { self.put(block) };
             }
