@@ -24,11 +24,11 @@ pub struct HealthArgs {
     rounds: u16,
 
     /// The lowest speed with blocks of 16 to 1024 bytes, as a multiple of glibc's
-    #[arg(long, default_value_t = 1.0, value_name = "RATIO")]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "RATIO")]
     mixed_floor: f64,
 
     /// The lowest speed with blocks of 257 to 768 bytes, as a multiple of glibc's
-    #[arg(long, default_value_t = 1.0, value_name = "RATIO")]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true, value_name = "RATIO")]
     middle_floor: f64,
 
     /// Lengthen or shorten every run by this factor

@@ -156,10 +156,11 @@ fn maps(process: libc::pid_t, library: &Path) -> bool {
     maps.contains(&*library.to_string_lossy())
 }
 
-/// Resident memory of a process; nothing once it has ended.
+/// Resident memory of a process; nothing once it is ending and has none.
 fn resident_kib(process: libc::pid_t) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
-    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4)
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    (pages > 0).then_some(pages * 4)
 }
 
 #[cfg(test)]

@@ -18,6 +18,14 @@ fn ratio_text(value: f64) -> String {
     format!("×{}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+fn count(value: f64) -> String {
+    match value {
+        ..1e3 => format!("{value:.0}"),
+        ..1e6 => format!("{:.0}k", value / 1e3),
+        _ => format!("{:.0}M", value / 1e6),
+    }
+}
+
 /// Mean time against mean memory; nothing where there are no two allocators to compare.
 pub fn frontier(results: &Results) -> Option<Markup> {
     let time = |outcome: &Outcome| outcome.times(results.clock).map(|times| median(&times));
@@ -151,7 +159,6 @@ pub fn memory_courses(results: &Results) -> Vec<Markup> {
 
 /// The distribution of latencies, a plot for each row that has it.
 pub fn latencies(results: &Results) -> Vec<Markup> {
-    let one_in: fn(f64) -> String = |value| format!("1 in {value:.0}");
     let one = |row: &crate::results::Row| {
         let curve = |outcome: &Outcome| {
             let latency = outcome.latency()?;
@@ -159,7 +166,7 @@ pub fn latencies(results: &Results) -> Vec<Markup> {
         };
         let curves: Vec<(usize, Vec<(f64, f64)>)> =
             row.outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, curve(outcome)?))).collect();
-        let x = (Scale::Logarithmic, "calls", one_in);
+        let x = (Scale::Logarithmic, "one call in", count as fn(f64) -> String);
         lines(results, &row.title(), x, (Scale::Logarithmic, "longer than", duration as fn(f64) -> String), &curves)
     };
     results.rows.iter().filter_map(one).collect()
@@ -167,7 +174,6 @@ pub fn latencies(results: &Results) -> Vec<Markup> {
 
 /// Time against the parameter along which a workload's rows grow.
 pub fn cost_curves(results: &Results) -> Vec<Markup> {
-    let count: fn(f64) -> String = |value| format!("{value:.0}");
     let one = |workload: &&'static workloads::Workload| {
         let axis = workload.axis?;
         let mut curves = vec![Vec::new(); results.candidates.len()];
@@ -181,7 +187,7 @@ pub fn cost_curves(results: &Results) -> Vec<Markup> {
         }
         let curves: Vec<(usize, Vec<(f64, f64)>)> = curves.into_iter().enumerate().collect();
         let y = (Scale::Logarithmic, "time per operation", duration as fn(f64) -> String);
-        lines(results, workload.name, (Scale::Logarithmic, axis, count), y, &curves)
+        lines(results, workload.name, (Scale::Logarithmic, axis, count as fn(f64) -> String), y, &curves)
     };
     workloads::WORKLOADS.iter().filter_map(one).collect()
 }
