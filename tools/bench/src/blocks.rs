@@ -1,60 +1,105 @@
 //! Blocks from the allocator under test, asked for as any C program asks: through the dynamic symbols.
 
+use crate::source::{Malloc, Source};
 use std::{
     ffi::{c_int, c_void},
-    hint::black_box,
+    marker::PhantomData,
     mem,
     ops::{Deref, DerefMut},
     ptr::{self, NonNull},
 };
 
-/// A live block. Giving it back consumes it, so that no workload can free twice; one that is dropped stays allocated.
+/// A live block of the allocator `S`. Giving it back consumes it, so that no workload can free twice; one that is
+/// dropped stays allocated.
 #[repr(transparent)]
-pub struct Block(NonNull<u8>);
+pub struct Block<S: Source>(NonNull<u8>, PhantomData<S>);
 
 // SAFETY: a block is nothing but its address, and malloc's contract lets any thread use and free it.
-unsafe impl Send for Block {}
+unsafe impl<S: Source> Send for Block<S> {}
 
-impl Block {
+impl<S: Source> Block<S> {
     /// Allocates `size` bytes, at least one, and writes the first and the last of them.
     #[inline(always)]
     pub fn allocate(size: usize) -> Self {
-        // SAFETY: malloc takes any size.
-        let start = unsafe { libc::malloc(size) };
-        // The compiler knows malloc and would otherwise be free to leave it out.
-        let Some(start) = NonNull::new(black_box(start).cast::<u8>()) else { out_of_memory(size) };
-        // SAFETY: the block has `size` bytes.
-        unsafe {
-            start.write_volatile(1);
-            start.add(size - 1).write_volatile(1);
-        }
-        Self(start)
+        Self::touched(S::allocate(size), size)
+    }
+
+    /// Allocates `size` bytes, all of them zero, and writes none.
+    #[inline(always)]
+    pub fn allocate_zeroed(size: usize) -> Self {
+        Self(S::allocate_zeroed(size), PhantomData)
+    }
+
+    /// The block with room for `size` bytes: where it is, or moved.
+    #[inline(always)]
+    pub fn reallocate(self, size: usize) -> Self {
+        // SAFETY: the block came from this source and is consumed here.
+        Self(unsafe { S::reallocate(self.0, size) }, PhantomData)
     }
 
     /// Gives the block back.
     #[inline(always)]
     pub fn release(self) {
-        // SAFETY: the block came from malloc and is consumed here.
-        unsafe { libc::free(self.0.as_ptr().cast()) }
+        // SAFETY: the block came from this source and is consumed here.
+        unsafe { S::release(self.0) }
+    }
+
+    /// Where its bytes begin.
+    #[inline(always)]
+    pub fn address(&self) -> NonNull<u8> {
+        S::address(self.0)
+    }
+
+    /// Writes one byte of every page, as a program does that uses all of a large block.
+    #[inline]
+    pub fn touch_pages(&mut self, size: usize) {
+        for offset in (0..size).step_by(4096) {
+            // SAFETY: callers pass the size they allocated.
+            unsafe { self.address().add(offset).write_volatile(1) };
+        }
+    }
+
+    /// Writes all bytes from `from` up to `to`, at most the size of the block.
+    #[inline]
+    pub fn fill_part(&mut self, from: usize, to: usize) {
+        // SAFETY: callers pass offsets within the size they allocated.
+        unsafe { self.address().add(from).write_bytes(1, to - from) };
+    }
+
+    #[inline(always)]
+    fn touched(handle: NonNull<u8>, size: usize) -> Self {
+        let block = Self(handle, PhantomData);
+        let start = block.address();
+        // SAFETY: the block has `size` bytes. Volatile, because the compiler knows malloc and could leave it out.
+        unsafe {
+            start.write_volatile(1);
+            start.add(size - 1).write_volatile(1);
+        }
+        block
     }
 }
 
-/// Ends the worker: a workload that gets no memory measures nothing.
-#[cold]
-fn out_of_memory(size: usize) -> ! {
-    panic!("the allocator returned no memory for {size} bytes")
+impl Block<Malloc> {
+    /// Allocates `size` bytes at a multiple of `alignment`, a power of two of at least 8.
+    #[inline(always)]
+    pub fn allocate_aligned(alignment: usize, size: usize) -> Self {
+        Self::touched(Malloc::allocate_aligned(alignment, size), size)
+    }
 }
 
 /// A table of blocks that does not itself come from the allocator under test.
-pub struct Slots {
-    table: NonNull<Option<Block>>,
+pub struct Slots<S: Source> {
+    table: NonNull<Option<Block<S>>>,
     length: usize,
 }
 
-impl Slots {
+// SAFETY: a table owns its mapping, and blocks may go to any thread.
+unsafe impl<S: Source> Send for Slots<S> {}
+
+impl<S: Source> Slots<S> {
     /// A table of `length` empty slots, mapped from the system and touched, so that its page faults are not measured.
     pub fn new(length: usize) -> Self {
-        let bytes = length * size_of::<Option<Block>>();
+        let bytes = length * size_of::<Option<Block<S>>>();
         const FLAGS: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         // SAFETY: a fresh private mapping touches nothing that exists.
         let table = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, FLAGS, -1, 0) };
@@ -68,8 +113,8 @@ impl Slots {
     }
 }
 
-impl Deref for Slots {
-    type Target = [Option<Block>];
+impl<S: Source> Deref for Slots<S> {
+    type Target = [Option<Block<S>>];
 
     #[inline(always)]
     fn deref(&self) -> &Self::Target {
@@ -78,7 +123,7 @@ impl Deref for Slots {
     }
 }
 
-impl DerefMut for Slots {
+impl<S: Source> DerefMut for Slots<S> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut Self::Target {
         // SAFETY: as in `deref`, and `self` is borrowed exclusively.
@@ -86,9 +131,9 @@ impl DerefMut for Slots {
     }
 }
 
-impl Drop for Slots {
+impl<S: Source> Drop for Slots<S> {
     fn drop(&mut self) {
-        let bytes = self.length * mem::size_of::<Option<Block>>();
+        let bytes = self.length * mem::size_of::<Option<Block<S>>>();
         // SAFETY: the mapping was made by `new` with this length, and nobody borrows from it any more.
         unsafe { libc::munmap(self.table.as_ptr().cast::<c_void>(), bytes) };
     }

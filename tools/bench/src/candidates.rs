@@ -23,6 +23,9 @@ pub struct Candidate {
 /// The allocators built from source, as folders of the peers' workspace.
 pub const PEERS: [&str; 6] = ["mimalloc3", "mimalloc2", "jemalloc", "snmalloc", "tcmalloc", "rpmalloc"];
 
+/// The name of the allocator that knows everything; it is part of the worker.
+pub const CEILING: &str = "ceiling";
+
 /// Debian's packaged allocators: name here, file, package.
 const PACKAGED: [(&str, &str, &str); 3] = [
     ("debian-jemalloc", "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "libjemalloc2"),
@@ -55,7 +58,7 @@ impl Candidate {
 
     /// The candidate called `name`; an error says how to get it if it is not there.
     fn named(name: &str) -> Result<Self> {
-        if name == "glibc" {
+        if name == "glibc" || name == CEILING {
             return Ok(Self::new(name, None));
         }
         let (library, remedy) = if name == "hakmem" {
@@ -73,6 +76,11 @@ impl Candidate {
             bail!("{name} is not there ({} does not exist): {remedy}", library.display());
         }
         Ok(Self::new(name, Some(library)))
+    }
+
+    /// Whether this is the allocator that knows everything, with which nobody competes.
+    pub fn is_ceiling(&self) -> bool {
+        self.name == CEILING
     }
 
     /// Whether `path`, where a worker found malloc, is this candidate's library.
@@ -93,6 +101,7 @@ pub fn known_names() -> Vec<&'static str> {
     names.extend(PEERS);
     names.push("mimalloc3-nothp");
     names.extend(PACKAGED.iter().map(|(name, ..)| *name));
+    names.push(CEILING);
     names
 }
 

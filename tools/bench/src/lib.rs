@@ -5,20 +5,33 @@
 
 pub mod blocks;
 pub mod candidates;
+pub mod ceiling;
+pub mod compare;
+pub mod health;
+pub mod latency;
 pub mod machine;
 pub mod meter;
 pub mod peers;
+pub mod process;
+pub mod programs;
 pub mod random;
+pub mod report;
 pub mod results;
 pub mod runner;
+pub mod source;
 pub mod statistics;
 pub mod table;
+pub mod threads;
 pub mod worker;
 pub mod workloads;
 
+pub use health::{HealthArgs, health};
+pub use worker::worker_main;
+
 use anyhow::{Context, Result, bail};
+use programs::{Inputs, PROGRAMS};
 use results::{Clock, FORMAT, Results};
-use runner::{Plan, Task};
+use runner::{Plan, Task, Work};
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
 use workloads::{Parameters, WORKLOADS};
 
@@ -37,9 +50,25 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "TITLES")]
     only: Vec<String>,
 
-    /// How often every allocator runs every row
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
+    /// The most telling rows only, shortened: under two minutes for three allocators
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+
+    /// All rows and whole programs, in more rounds
+    #[arg(long)]
+    full: bool,
+
+    /// Compare the allocators in a program of yours: `--program -- ./mine arguments`
+    #[arg(long, requires = "command", conflicts_with_all = ["only", "quick", "full"])]
+    program: bool,
+
+    /// The program and its arguments
+    #[arg(last = true, requires = "program", value_name = "COMMAND")]
+    command: Vec<String>,
+
+    /// How often every allocator runs every row [default: 5; 3 with --quick, 9 with --full]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
 
     /// The time to compare by: `cpu` stays comparable while other programs run
     #[arg(long, value_enum, default_value_t = Clock::Wall)]
@@ -49,9 +78,9 @@ pub struct Args {
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     scale: f64,
 
-    /// Repeat a run that other load disturbed up to so many times
-    #[arg(long, default_value_t = 2, value_name = "TIMES")]
-    repeats: u16,
+    /// Repeat a run that other load disturbed up to so many times [default: 2; 0 with --quick]
+    #[arg(long, value_name = "TIMES")]
+    repeats: Option<u16>,
 
     /// Seconds after which a run counts as hanging
     #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -64,6 +93,18 @@ pub struct Args {
     /// Write all results to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Write a report with plots to this file: one HTML page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Show what changed between two files that `--json` wrote, beyond noise, and end
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    compare: Vec<PathBuf>,
+
+    /// Show the results in a file that `--json` wrote (with `--html` as a report, too), and end
+    #[arg(long, value_name = "FILE")]
+    show: Option<PathBuf>,
 
     /// List the allocators and the rows, and end
     #[arg(long)]
@@ -83,16 +124,33 @@ pub fn run(args: Args) -> Result<ExitCode> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
+    if let [old, new] = &args.compare[..] {
+        return compare::compare(old, new);
+    }
+    if let Some(path) = &args.show {
+        return present(&compare::read(path)?, &args);
+    }
     if !(args.scale > 0.0 && args.scale <= 1000.0) {
         bail!("`--scale {}` is no factor between 0 and 1000", args.scale);
     }
     let mut candidates = candidates::select(&args.libs, &args.own)?;
-    let tasks = select_rows(&args)?;
+    let inputs = Inputs::new()?;
+    let tasks = select_rows(&args, &inputs)?;
     let plan = Plan {
-        rounds: args.rounds.into(),
+        rounds: args
+            .rounds
+            .unwrap_or(if args.quick {
+                3
+            } else if args.full {
+                9
+            } else {
+                5
+            })
+            .into(),
+        idle: !args.quick,
         clock: args.by,
         timeout: Duration::from_secs(args.timeout),
-        repeats: args.repeats.into(),
+        repeats: args.repeats.unwrap_or(if args.quick { 0 } else { 2 }).into(),
     };
     let rows = runner::run(&plan, &tasks, &mut candidates)?;
     let results = Results {
@@ -104,31 +162,90 @@ pub fn run(args: Args) -> Result<ExitCode> {
         candidates,
         rows,
     };
-    table::print(&results, args.details);
     if let Some(path) = &args.json {
         let text = serde_json::to_string(&results).context("the results cannot be written as JSON")?;
         fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     }
+    present(&results, &args)
+}
+
+/// Shows results in the terminal, and as a report if one is asked for.
+fn present(results: &Results, args: &Args) -> Result<ExitCode> {
+    table::print(results, args.details);
+    if let Some(path) = &args.html {
+        let page = report::page(results).into_string();
+        fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))?;
+        println!("Report: {}", path.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rows that `--only` selects, as tasks.
-fn select_rows(args: &Args) -> Result<Vec<Task>> {
+/// How much shorter the runs of a quick comparison are.
+const QUICK_SCALE: f64 = 0.5;
+
+/// What the user wants to see run, as tasks.
+fn select_rows(args: &Args, inputs: &Inputs) -> Result<Vec<Task>> {
+    if let Some((program, arguments)) = args.command.split_first() {
+        return own_program(program, arguments).map(|task| vec![task]);
+    }
+    let chosen = |title: &str| args.only.iter().any(|start| title.starts_with(start.as_str()));
+    let scale = if args.quick { args.scale * QUICK_SCALE } else { args.scale };
     let mut tasks = Vec::new();
     for workload in WORKLOADS {
         for row in workload.rows {
-            let title = format!("{} {}", workload.name, row.name);
-            if !args.only.is_empty() && !args.only.iter().any(|start| title.starts_with(start.as_str())) {
+            let wanted = args.only.is_empty() || chosen(&format!("{} {}", workload.name, row.name));
+            if !wanted || (args.quick && !row.quick) {
                 continue;
             }
             let parameters = Parameters::parse(row.parameters.split(' ')).map_err(anyhow::Error::msg)?;
-            tasks.push(Task { workload: workload.name, row: row.name, parameters: parameters.scaled(args.scale) });
+            tasks.push(Task {
+                workload: workload.name.to_owned(),
+                row: row.name.to_owned(),
+                work: Work::Loop(workload, parameters.scaled(scale)),
+            });
         }
+    }
+    for program in PROGRAMS {
+        let wanted = if args.only.is_empty() { args.full } else { chosen(&format!("program {}", program.name)) };
+        if !wanted {
+            continue;
+        }
+        let missing = program.missing();
+        if !missing.is_empty() {
+            eprintln!("program {} is left out: {} is not installed", program.name, missing.join(", "));
+            continue;
+        }
+        program.prepare(inputs)?;
+        tasks.push(Task {
+            workload: "program".to_owned(),
+            row: program.name.to_owned(),
+            work: Work::Program {
+                program: program.words[0].to_owned(),
+                arguments: program.words[1..].iter().map(|word| (*word).to_owned()).collect(),
+                preloads_itself: program.preloads_itself,
+                folder: Some(inputs.path().to_owned()),
+            },
+        });
     }
     if tasks.is_empty() {
         bail!("no row's title starts with `{}`; `--list` shows them all", args.only.join("` or `"));
     }
     Ok(tasks)
+}
+
+/// The user's own program.
+fn own_program(program: &str, arguments: &[String]) -> Result<Task> {
+    let file = programs::find_program(program).with_context(|| format!("there is no program `{program}`"))?;
+    Ok(Task {
+        workload: "program".to_owned(),
+        row: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        work: Work::Program {
+            program: file.to_string_lossy().into_owned(),
+            arguments: arguments.to_owned(),
+            preloads_itself: false,
+            folder: None,
+        },
+    })
 }
 
 fn list() {
@@ -144,5 +261,11 @@ fn list() {
         for row in workload.rows {
             println!("  {} {}  ({})", workload.name, row.name, row.parameters);
         }
+    }
+    println!("program: whole programs under preload, in full comparisons or by `--only program`");
+    for program in PROGRAMS {
+        let missing = program.missing();
+        let absent = if missing.is_empty() { String::new() } else { format!("; {} is missing", missing.join(", ")) };
+        println!("  program {}  ({}{absent})", program.name, program.stands_for);
     }
 }

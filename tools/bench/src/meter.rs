@@ -1,7 +1,15 @@
 //! What one run is measured by: time, CPU time, page faults and resident memory, read without touching the allocator.
 
+use crate::latency::Latency;
 use serde::{Deserialize, Serialize};
-use std::{ffi::CStr, mem::MaybeUninit};
+use std::{
+    ffi::CStr,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// How long the threads that [`add_waiting`] was called in have waited for a CPU.
+static WAITED_NS: AtomicU64 = AtomicU64::new(0);
 
 /// What a worker reports, as one line of JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +34,9 @@ pub struct Measurement {
     pub rss_freed_kib: u64,
     /// The same after an idle second, where that was asked for.
     pub rss_idle_kib: Option<u64>,
+    /// How long single calls took, in rows that measure that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// The library that `malloc` resolves to.
     pub malloc_library: String,
     /// Which version that library says it is.
@@ -72,6 +83,11 @@ impl Meter {
         self.measurement.waited_ns = ended.waited_ns.saturating_sub(began.waited_ns);
     }
 
+    /// How long single calls took.
+    pub fn record_latency(&mut self, latency: Latency) {
+        self.measurement.latency = Some(latency);
+    }
+
     /// The workload has freed everything: reads the memory that is left, at once and, if asked, after an idle second.
     pub fn finish(mut self, idle: bool) -> Measurement {
         self.measurement.rss_freed_kib = resident_kib();
@@ -105,7 +121,7 @@ impl Reading {
             cpu_ns: clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID),
             system_ns: microseconds(usage.ru_stime) * 1000,
             page_faults: (usage.ru_minflt + usage.ru_majflt) as u64,
-            waited_ns: waited_ns(),
+            waited_ns: waited_ns() + WAITED_NS.load(Relaxed),
         }
     }
 }
@@ -116,6 +132,11 @@ pub fn clock_ns(clock: libc::clockid_t) -> u64 {
     // SAFETY: the call fills the struct it is given.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Adds what the calling thread has waited for a CPU so far to what the process has; a thread calls it once, at its end.
+pub fn add_waiting() {
+    WAITED_NS.fetch_add(waited_ns(), Relaxed);
 }
 
 /// How long the calling thread has waited for a CPU: the second number of its schedstat.

@@ -30,6 +30,14 @@ impl Random {
     pub fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
+
+    /// A number from `low` to `high` of which every doubling is as likely as the next.
+    #[inline]
+    pub fn scaled_between(&mut self, low: usize, high: usize) -> usize {
+        let doublings = (high / low).ilog2() as usize;
+        let start = low << self.below(doublings.max(1));
+        self.between(start, (start * 2).min(high))
+    }
 }
 
 #[cfg(test)]
@@ -42,6 +50,15 @@ mod tests {
         let drawn: Vec<usize> = (0..1000).map(|_| random.between(3, 6)).collect();
         assert_eq!(drawn.iter().min(), Some(&3));
         assert_eq!(drawn.iter().max(), Some(&6));
+    }
+
+    #[test]
+    fn scaled_numbers_stay_in_their_range_and_prefer_no_doubling() {
+        let mut random = Random::new(7);
+        let drawn: Vec<usize> = (0..10_000).map(|_| random.scaled_between(32, 32_768)).collect();
+        assert!(drawn.iter().all(|number| (32..=32_768).contains(number)));
+        let small = drawn.iter().filter(|number| **number < 1024).count();
+        assert!((4000..6000).contains(&small), "{small} of 10,000 lie in the lower five doublings of ten");
     }
 
     #[test]

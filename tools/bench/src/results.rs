@@ -1,6 +1,6 @@
 //! The results of a comparison: every run of every candidate in every row, and what is worked out from them.
 
-use crate::{candidates::Candidate, machine::Machine, meter::Measurement, statistics::median};
+use crate::{candidates::Candidate, latency::Latency, machine::Machine, meter::Measurement, statistics::median};
 use serde::{Deserialize, Serialize};
 
 /// Everything one comparison found; the JSON that it writes.
@@ -57,6 +57,9 @@ pub struct Outcome {
     pub repeated: usize,
     /// How many of the runs that count were disturbed all the same.
     pub disturbed: usize,
+    /// Resident memory over time in the first round, in milliseconds and KiB, where that is worth a plot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_over_time: Vec<(f64, u64)>,
     /// Why there are no more runs: a crash, a hang, the wrong library.
     pub failure: Option<String>,
 }
@@ -82,6 +85,21 @@ impl Outcome {
         (!values.is_empty()).then(|| median(&values))
     }
 
+    /// How long single calls took: the median of each figure over all runs, and the distribution of the first.
+    pub fn latency(&self) -> Option<Latency> {
+        let latencies: Vec<&Latency> = self.runs.iter().filter_map(|run| run.latency.as_ref()).collect();
+        let middle =
+            |figure: fn(&Latency) -> f64| median(&latencies.iter().map(|latency| figure(latency)).collect::<Vec<_>>());
+        Some(Latency {
+            curve: latencies.first()?.curve.clone(),
+            p50: middle(|latency| latency.p50),
+            p99: middle(|latency| latency.p99),
+            p99_9: middle(|latency| latency.p99_9),
+            p99_99: middle(|latency| latency.p99_99),
+            max: middle(|latency| latency.max),
+        })
+    }
+
     fn all(&self, figure: impl Fn(&Measurement) -> f64) -> Option<Vec<f64>> {
         (self.failure.is_none() && !self.runs.is_empty()).then(|| self.runs.iter().map(figure).collect())
     }
@@ -92,10 +110,19 @@ impl Row {
     pub fn title(&self) -> String {
         format!("{} {}", self.workload, self.name)
     }
+}
 
-    /// The index of the candidate with the lowest figure.
-    pub fn best(&self, figure: impl Fn(&Outcome) -> Option<f64>) -> Option<usize> {
-        let figures = self.outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, figure(outcome)?)));
+impl Results {
+    /// The index of the candidate with the lowest figure in a row; the ceiling does not compete.
+    pub fn best(&self, row: &Row, figure: impl Fn(&Outcome) -> Option<f64>) -> Option<usize> {
+        let competing = row.outcomes.iter().enumerate().filter(|(index, _)| !self.candidates[*index].is_ceiling());
+        let figures = competing.filter_map(|(index, outcome)| Some((index, figure(outcome)?)));
         figures.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+    }
+
+    /// The time of the ceiling in a row.
+    pub fn ceiling(&self, row: &Row) -> Option<f64> {
+        let index = self.candidates.iter().position(Candidate::is_ceiling)?;
+        row.outcomes[index].times(self.clock).map(|times| median(&times))
     }
 }

@@ -2,23 +2,17 @@
 //! process, so that whatever changes on the machine changes for all of them.
 
 use crate::{
-    candidates::{Candidate, executable_folder},
+    candidates::Candidate,
     meter::Measurement,
+    process::{self, Ended, Watch},
+    programs::find_program,
     results::{Clock, Outcome, Row},
-    workloads::Parameters,
+    worker,
+    workloads::{self, Parameters, Workload},
 };
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    env,
-    io::Read,
-    os::unix::process::ExitStatusExt,
-    path::PathBuf,
-    process::{Command, ExitStatus, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{env, path::PathBuf, process::Command, time::Duration};
 
 /// The share of a run's time that its threads may spend waiting for a CPU before the run counts as disturbed.
 const QUIET: f64 = 0.03;
@@ -33,45 +27,105 @@ pub struct Plan {
     pub timeout: Duration,
     /// How often a disturbed run is repeated.
     pub repeats: usize,
+    /// Whether the first round of every row waits for an idle second; without, only those of memory workloads.
+    pub idle: bool,
 }
 
 /// One row to be run.
 pub struct Task {
     /// The workload's name.
-    pub workload: &'static str,
+    pub workload: String,
     /// The row's name.
-    pub row: &'static str,
-    /// Its parameters.
-    pub parameters: Parameters,
+    pub row: String,
+    /// What is run.
+    pub work: Work,
+}
+
+/// What a row runs.
+pub enum Work {
+    /// A workload, in the worker.
+    Loop(&'static Workload, Parameters),
+    /// A program of its own.
+    Program {
+        /// Its name or path.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// Whether it hands the library on by itself.
+        preloads_itself: bool,
+        /// Where it runs; in the current folder if there is none.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// Runs all tasks and returns their rows.
 pub fn run(plan: &Plan, tasks: &[Task], candidates: &mut [Candidate]) -> Result<Vec<Row>> {
-    let worker = worker_path()?;
     let bar = progress_bar(tasks.len() * plan.rounds * candidates.len());
+    let unusable = identify(plan, candidates)?;
     let mut rows = Vec::new();
     for task in tasks {
-        let mut outcomes = vec![Outcome::default(); candidates.len()];
+        let start = |failure: &Option<String>| Outcome { failure: failure.clone(), ..Outcome::default() };
+        let mut outcomes: Vec<Outcome> = unusable.iter().map(start).collect();
         for round in 0..plan.rounds {
-            for (candidate, outcome) in candidates.iter_mut().zip(&mut outcomes) {
+            for (candidate, outcome) in candidates.iter().zip(&mut outcomes) {
                 bar.set_message(format!("{} {}: {}", task.workload, task.row, candidate.name));
-                if outcome.failure.is_none() {
-                    let idle = round == 0;
-                    measure(plan, &worker, task, candidate, idle, outcome)?;
+                if outcome.failure.is_none() && task.work.is_for(candidate) {
+                    measure(plan, task, candidate, round == 0, outcome)?;
                 }
                 bar.inc(1);
             }
         }
-        let parameters: Vec<String> = task.parameters.words().collect();
         rows.push(Row {
-            workload: task.workload.to_owned(),
-            name: task.row.to_owned(),
-            parameters: parameters.join(" "),
+            workload: task.workload.clone(),
+            name: task.row.clone(),
+            parameters: task.work.words().join(" "),
             outcomes,
         });
     }
     bar.finish_and_clear();
     Ok(rows)
+}
+
+/// Has every candidate say which version it is, and returns why those that cannot run at all cannot.
+fn identify(plan: &Plan, candidates: &mut [Candidate]) -> Result<Vec<Option<String>>> {
+    let workload = workloads::WORKLOADS[0];
+    let parameters = Parameters::parse(workload.rows[0].parameters.split(' ')).map_err(anyhow::Error::msg)?;
+    let work = Work::Loop(workload, parameters.scaled(1e-6));
+    let task = Task { workload: workload.name.to_owned(), row: workload.rows[0].name.to_owned(), work };
+    let mut failures = Vec::new();
+    for candidate in candidates {
+        failures.push(match run_once(plan, &task, candidate, false)? {
+            Ok((measurement, _)) => {
+                if !candidate.is_ceiling() {
+                    candidate.version = measurement.version;
+                }
+                None
+            }
+            Err(reason) => Some(reason),
+        });
+    }
+    Ok(failures)
+}
+
+impl Work {
+    /// Whether a candidate can run it at all: the ceiling runs only loops that it has.
+    fn is_for(&self, candidate: &Candidate) -> bool {
+        match self {
+            Self::Loop(workload, _) => !candidate.is_ceiling() || workload.ceiling.is_some(),
+            Self::Program { .. } => !candidate.is_ceiling(),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Loop(_, parameters) => parameters.words().collect(),
+            Self::Program { program, arguments, .. } => [std::slice::from_ref(program), arguments].concat(),
+        }
+    }
+
+    fn is_memory_workload(&self) -> bool {
+        matches!(self, Self::Loop(workload, _) if workload.memory)
+    }
 }
 
 fn progress_bar(runs: usize) -> ProgressBar {
@@ -80,26 +134,18 @@ fn progress_bar(runs: usize) -> ProgressBar {
 }
 
 /// Adds one run to `outcome`, repeated while other load disturbs it, or the reason why there is none.
-fn measure(
-    plan: &Plan,
-    worker: &PathBuf,
-    task: &Task,
-    candidate: &mut Candidate,
-    idle: bool,
-    outcome: &mut Outcome,
-) -> Result<()> {
+fn measure(plan: &Plan, task: &Task, candidate: &Candidate, first: bool, outcome: &mut Outcome) -> Result<()> {
     let mut attempts = Vec::new();
     loop {
-        let measurement = match run_worker(plan, worker, task, candidate, idle)? {
-            Ok(measurement) => measurement,
+        let (measurement, memory) = match run_once(plan, task, candidate, first)? {
+            Ok(run) => run,
             Err(reason) => {
                 outcome.failure = Some(reason);
                 return Ok(());
             }
         };
-        if !candidate.provides(&measurement.malloc_library) {
-            outcome.failure = Some(format!("malloc came from {}", measurement.malloc_library));
-            return Ok(());
+        if first {
+            outcome.memory_over_time = memory;
         }
         attempts.push(measurement);
         let disturbed = disturbance(&attempts[attempts.len() - 1]) > QUIET;
@@ -111,7 +157,6 @@ fn measure(
     let quietest = attempts.into_iter().min_by(|one, other| disturbance(one).total_cmp(&disturbance(other)));
     let run = quietest.expect("at least one attempt was made");
     outcome.disturbed += usize::from(disturbance(&run) > QUIET);
-    candidate.version.clone_from(&run.version);
     outcome.runs.push(run);
     Ok(())
 }
@@ -121,82 +166,78 @@ fn disturbance(run: &Measurement) -> f64 {
     run.waited_ns as f64 / run.wall_ns.max(1) as f64
 }
 
-/// Runs one worker to its end; the inner error says how it failed.
-fn run_worker(
-    plan: &Plan,
-    worker: &PathBuf,
-    task: &Task,
-    candidate: &Candidate,
-    idle: bool,
-) -> Result<Result<Measurement, String>> {
-    let mut command = Command::new(worker);
-    command.arg(task.workload).args(task.parameters.words());
-    if idle {
-        command.arg("--idle");
-    }
+/// What a run gave: its measurement and its memory over time, or how it failed.
+type Run = std::result::Result<(Measurement, Vec<(f64, u64)>), String>;
+
+/// Runs a task once in a process of its own.
+fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, first: bool) -> Result<Run> {
+    let (mut command, preload) = match &task.work {
+        Work::Loop(workload, parameters) => {
+            let mut command = Command::new(env::current_exe().context("the path of this command cannot be read")?);
+            command.arg(worker::NAME).arg(workload.name).args(parameters.words());
+            if first && (plan.idle || workload.memory) {
+                command.arg("--idle");
+            }
+            if candidate.is_ceiling() {
+                command.arg("--ceiling");
+            }
+            (command, "LD_PRELOAD")
+        }
+        Work::Program { program, arguments, preloads_itself, folder } => {
+            let file = find_program(program).with_context(|| format!("there is no program `{program}`"))?;
+            let mut command = Command::new(file);
+            command.args(arguments);
+            if let Some(folder) = folder {
+                command.current_dir(folder);
+            }
+            (command, if *preloads_itself { "BENCH_PRELOAD" } else { "LD_PRELOAD" })
+        }
+    };
     command.env_remove("LD_PRELOAD").envs(candidate.environment.iter().cloned());
     if let Some(library) = &candidate.library {
-        command.env("LD_PRELOAD", library);
+        command.env(preload, library);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("{} cannot be started", worker.display()))?;
-
-    // Both pipes are read to their ends by threads; that the first of them ended is the news that the worker did.
-    let (sender, receiver) = mpsc::channel();
-    let mut output = child.stdout.take().expect("stdout is piped");
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        let result = output.read_to_string(&mut text);
-        // The receiver is gone only when the worker was given up.
-        let _ = sender.send(());
-        result.map(|_| text)
-    });
-    let mut errors = child.stderr.take().expect("stderr is piped");
-    let error_reader = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What could be read until an error is all there is to show.
-        let _ = errors.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-
-    let hung = receiver.recv_timeout(plan.timeout).is_err();
-    if hung {
-        child.kill().context("a hanging worker cannot be ended")?;
-    }
-    let status = child.wait().context("a worker cannot be waited for")?;
-    let text = reader.join().expect("the reader does not panic");
-    let said = error_reader.join().expect("the reader does not panic");
-    if hung {
-        return Ok(Err(format!("gave no result within {:?}", plan.timeout)));
-    }
-    if !status.success() {
-        return Ok(Err(describe(status, &said)));
-    }
-    let text = text.context("a worker's output cannot be read")?;
-    Ok(serde_json::from_str(&text).map_err(|error| format!("printed no measurement ({error}): {text}")))
-}
-
-/// How a worker ended, with the last line it wrote to stderr.
-fn describe(status: ExitStatus, said: &str) -> String {
-    let how = match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by signal {signal}"),
-        (None, code) => format!("ended with status {}", code.unwrap_or(-1)),
+    let watched = matches!(task.work, Work::Program { preloads_itself: false, .. });
+    let watch = Watch {
+        timeout: plan.timeout,
+        memory: first && task.work.is_memory_workload(),
+        library: candidate.library.as_deref().filter(|_| watched && first),
     };
-    match said.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => format!("{how}: {line}"),
-        None => how,
+    let Some(ended) = process::run(&mut command, &watch)? else {
+        return Ok(Err(format!("gave no result within {:?}", plan.timeout)));
+    };
+    if !ended.status.success() {
+        return Ok(Err(process::describe(ended.status, &ended.errors)));
     }
+    if matches!(task.work, Work::Program { .. }) {
+        if watch.library.is_some() && ended.has_library == Some(false) {
+            return Ok(Err(
+                "the program runs without the library: it is linked statically, or sets it aside".to_owned()
+            ));
+        }
+        return Ok(Ok((from_usage(&ended), ended.memory)));
+    }
+    let measurement: Measurement = match serde_json::from_str(&ended.output) {
+        Ok(measurement) => measurement,
+        Err(error) => return Ok(Err(format!("printed no measurement ({error}): {}", ended.output))),
+    };
+    if !candidate.provides(&measurement.malloc_library) {
+        return Ok(Err(format!("malloc came from {}", measurement.malloc_library)));
+    }
+    Ok(Ok((measurement, ended.memory)))
 }
 
-/// The worker's program, built beside this command; a variable names it where a test has it elsewhere.
-fn worker_path() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("HAKMEM_BENCH_WORKER") {
-        return Ok(path.into());
+/// What the kernel says about a whole program and its children.
+fn from_usage(ended: &Ended) -> Measurement {
+    let nanoseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    let (user, system) = (nanoseconds(ended.usage.ru_utime), nanoseconds(ended.usage.ru_stime));
+    Measurement {
+        operations: 1,
+        wall_ns: ended.wall.as_nanos() as u64,
+        cpu_ns: user + system,
+        system_ns: system,
+        page_faults: (ended.usage.ru_minflt + ended.usage.ru_majflt) as u64,
+        rss_peak_kib: ended.usage.ru_maxrss as u64,
+        ..Measurement::default()
     }
-    let path = executable_folder()?.join("hakmem-bench-worker");
-    if !path.exists() {
-        let found = path.display();
-        anyhow::bail!("{found} does not exist: build it with `cargo build --release -p hakmem-bench`");
-    }
-    Ok(path)
 }

@@ -1,6 +1,7 @@
 //! Medians, and intervals for medians of ratios, by resampling the rounds.
 
 use crate::random::Random;
+use std::iter;
 
 /// How often the rounds are resampled for an interval.
 const RESAMPLES: usize = 2000;
@@ -37,15 +38,20 @@ impl Ratio {
     /// The median of `subject / reference`, round by round, so that what disturbs a whole round disturbs neither.
     pub fn of(subject: &[f64], reference: &[f64]) -> Self {
         let ratios: Vec<f64> = subject.iter().zip(reference).map(|(subject, reference)| subject / reference).collect();
-        let value = median(&ratios);
         // A fixed seed: the same measurements give the same interval.
         let mut random = Random::new(1);
-        let mut resampled: Vec<f64> = (0..RESAMPLES)
-            .map(|_| {
-                let sample: Vec<f64> = ratios.iter().map(|_| ratios[random.below(ratios.len())]).collect();
-                median(&sample)
-            })
-            .collect();
+        Self::resampled(median(&ratios), || median(&sample(&ratios, &mut random)))
+    }
+
+    /// The ratio of the medians of measurements that were not made side by side.
+    pub fn of_medians(subject: &[f64], reference: &[f64]) -> Self {
+        let mut random = Random::new(1);
+        let value = median(subject) / median(reference);
+        Self::resampled(value, || median(&sample(subject, &mut random)) / median(&sample(reference, &mut random)))
+    }
+
+    fn resampled(value: f64, draw: impl FnMut() -> f64) -> Self {
+        let mut resampled: Vec<f64> = iter::repeat_with(draw).take(RESAMPLES).collect();
         resampled.sort_by(f64::total_cmp);
         Self { value, low: resampled[RESAMPLES / 40], high: resampled[RESAMPLES - 1 - RESAMPLES / 40] }
     }
@@ -54,6 +60,11 @@ impl Ratio {
     pub fn is_tie(&self) -> bool {
         self.low <= 1.0 + NEGLIGIBLE && self.high >= 1.0 - NEGLIGIBLE
     }
+}
+
+/// As many of the values as there are, each drawn from all.
+fn sample(values: &[f64], random: &mut Random) -> Vec<f64> {
+    values.iter().map(|_| values[random.below(values.len())]).collect()
 }
 
 #[cfg(test)]
@@ -87,5 +98,12 @@ mod tests {
     fn what_slows_a_whole_round_leaves_the_ratio_alone() {
         let ratio = Ratio::of(&[2.0, 6.0, 2.0], &[1.0, 3.0, 1.0]);
         assert_eq!((ratio.low, ratio.high), (2.0, 2.0));
+    }
+
+    #[test]
+    fn medians_of_separate_measurements_are_compared() {
+        let ratio = Ratio::of_medians(&[2.0, 2.2, 1.8], &[1.0, 1.1, 0.9, 1.0]);
+        assert_eq!(ratio.value, 2.0);
+        assert!(ratio.low > 1.5 && ratio.high < 2.5 && !ratio.is_tie(), "{ratio:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The results as tables in the terminal.
 
 use crate::{
+    candidates::Candidate,
     meter::Measurement,
     results::{Clock, Outcome, Results, Row},
     statistics::{Ratio, geometric_mean, median},
@@ -16,12 +17,18 @@ pub fn print(results: &Results, details: bool) {
         Clock::Wall => "wall-clock time",
         Clock::Cpu => "CPU time",
     };
-    println!("Nanoseconds per operation ({clock}, median of {} rounds), and × the best of the row", results.rounds);
+    println!("Time per operation ({clock}, median of {} rounds), and × the best of the row", results.rounds);
+    if results.candidates.iter().any(Candidate::is_ceiling) {
+        println!("(with the percentage of the speed of the ceiling, which knows everything and competes with nobody)");
+    }
     println!("{}", time_table(results));
     println!("Peak resident memory in MiB, and × the smallest of the row");
     println!("{}", memory_table(results, |run| run.rss_peak_kib as f64));
-    println!("Resident memory in MiB above the start: everything freed → after an idle second");
-    println!("{}", freed_table(results));
+    print_latencies(results);
+    if results.rows.iter().any(|row| row.workload != "program") {
+        println!("Resident memory in MiB above the start: everything freed → after an idle second");
+        println!("{}", freed_table(results));
+    }
     if details {
         println!("{}", details_table(results));
     }
@@ -41,19 +48,26 @@ fn time_table(results: &Results) -> Table {
     let mut ratios = vec![Vec::new(); results.candidates.len()];
     let mut standings = Vec::new();
     for row in &results.rows {
-        let best = row.best(median_time);
+        let best = results.best(row, median_time);
+        let ceiling = results.ceiling(row);
         let mut cells = vec![Cell::new(row.title())];
         for (index, outcome) in row.outcomes.iter().enumerate() {
             let (Some(times), Some(best)) = (outcome.times(results.clock), best) else {
-                cells.push(Cell::new("failed"));
+                cells.push(no_figure(outcome));
                 continue;
             };
+            if results.candidates[index].is_ceiling() {
+                cells.push(Cell::new(duration(median(&times))));
+                continue;
+            }
             let best_times = row.outcomes[best].times(results.clock).expect("the best has times");
             let ratio = Ratio::of(&times, &best_times);
             ratios[index].push(ratio.value);
             let mark = if outcome.disturbed > 0 && results.clock == Clock::Wall { "!" } else { "" };
             let tie = if index != best && ratio.is_tie() { "≈" } else { "" };
-            let cell = Cell::new(format!("{:.2}{mark} {tie}×{:.2}", median(&times), ratio.value));
+            let time = median(&times);
+            let share = ceiling.map_or(String::new(), |ceiling| format!(" {:.0}%", ceiling / time * 100.0));
+            let cell = Cell::new(format!("{}{mark} {tie}×{:.2}{share}", duration(time), ratio.value));
             cells.push(if index == best { cell.add_attribute(Attribute::Bold) } else { cell });
         }
         if let Some(standing) = subject.and_then(|subject| against_best_other(results, row, subject)) {
@@ -75,7 +89,8 @@ fn time_table(results: &Results) -> Table {
 /// The subject's time over that of the fastest other candidate.
 fn against_best_other(results: &Results, row: &Row, subject: usize) -> Option<Ratio> {
     let times = row.outcomes[subject].times(results.clock)?;
-    let others = row.outcomes.iter().enumerate().filter(|(index, _)| *index != subject);
+    let others = row.outcomes.iter().enumerate();
+    let others = others.filter(|(index, _)| *index != subject && !results.candidates[*index].is_ceiling());
     let others = others.filter_map(|(_, outcome)| outcome.times(results.clock));
     let best = others.min_by(|one, other| median(one).total_cmp(&median(other)))?;
     Some(Ratio::of(&times, &best))
@@ -94,14 +109,18 @@ fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Tabl
     let mut table = new_table(results);
     let mut ratios = vec![Vec::new(); results.candidates.len()];
     for row in &results.rows {
-        let best = row.best(|outcome| outcome.median(&figure));
+        let best = results.best(row, |outcome| outcome.median(&figure));
         let smallest = best.and_then(|best| row.outcomes[best].median(&figure));
         let mut cells = vec![Cell::new(row.title())];
         for (index, outcome) in row.outcomes.iter().enumerate() {
             let (Some(kib), Some(smallest)) = (outcome.median(&figure), smallest) else {
-                cells.push(Cell::new("failed"));
+                cells.push(no_figure(outcome));
                 continue;
             };
+            if results.candidates[index].is_ceiling() {
+                cells.push(Cell::new(format!("{:.1}", kib / 1024.0)));
+                continue;
+            }
             ratios[index].push(kib / smallest);
             let cell = Cell::new(format!("{:.1} ×{:.2}", kib / 1024.0, kib / smallest));
             cells.push(if Some(index) == best { cell.add_attribute(Attribute::Bold) } else { cell });
@@ -117,7 +136,8 @@ fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Tabl
 
 fn freed_table(results: &Results) -> Table {
     let mut table = new_table(results);
-    for row in &results.rows {
+    // Of a whole program only the peak is known.
+    for row in results.rows.iter().filter(|row| row.workload != "program") {
         let mut cells = vec![Cell::new(row.title())];
         for outcome in &row.outcomes {
             let start = outcome.median(|run| run.rss_start_kib as f64);
@@ -127,13 +147,50 @@ fn freed_table(results: &Results) -> Table {
                     Cell::new(format!("{:.1} → {:.1}", (freed - start) / 1024.0, (idle - start) / 1024.0))
                 }
                 (Some(start), Some(freed), None) => Cell::new(format!("{:.1}", (freed - start) / 1024.0)),
-                _ => Cell::new("failed"),
+                _ => no_figure(outcome),
             });
         }
         table.add_row(cells);
     }
     align(&mut table);
     table
+}
+
+/// How long single calls took, where that was measured.
+fn print_latencies(results: &Results) {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["", "allocator", "p50", "p99", "p99.9", "p99.99", "longest"]);
+    for row in &results.rows {
+        for (candidate, outcome) in results.candidates.iter().zip(&row.outcomes) {
+            let Some(latency) = outcome.latency() else { continue };
+            let figures = [latency.p50, latency.p99, latency.p99_9, latency.p99_99, latency.max];
+            let mut cells = vec![Cell::new(row.title()), Cell::new(&candidate.name)];
+            cells.extend(figures.map(|figure| Cell::new(duration(figure))));
+            table.add_row(cells);
+        }
+    }
+    if table.row_count() > 0 {
+        println!("Time of single calls, median over the rounds");
+        align(&mut table);
+        println!("{table}");
+    }
+}
+
+/// A time in the unit that suits it.
+pub fn duration(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        ..1e4 => (nanoseconds, "ns"),
+        ..1e7 => (nanoseconds / 1e3, "µs"),
+        ..1e10 => (nanoseconds / 1e6, "ms"),
+        _ => (nanoseconds / 1e9, "s"),
+    };
+    let digits = if value < 100.0 { 2 } else { 0 };
+    format!("{value:.digits$} {unit}")
+}
+
+/// What stands for a figure that is not there.
+fn no_figure(outcome: &Outcome) -> Cell {
+    Cell::new(if outcome.failure.is_some() { "failed" } else { "-" })
 }
 
 /// Every figure of every candidate, one line each.
@@ -156,7 +213,8 @@ fn details_table(results: &Results) -> Table {
     for row in &results.rows {
         for (candidate, outcome) in results.candidates.iter().zip(&row.outcomes) {
             let number = |figure: &dyn Fn(&Measurement) -> f64, digits: usize| {
-                Cell::new(outcome.median(figure).map_or("failed".to_owned(), |value| format!("{value:.digits$}")))
+                let value = outcome.median(figure);
+                value.map_or_else(|| no_figure(outcome), |value| Cell::new(format!("{value:.digits$}")))
             };
             table.add_row([
                 Cell::new(row.title()),
@@ -184,7 +242,8 @@ fn details_table(results: &Results) -> Table {
 fn print_notes(results: &Results) {
     for candidate in &results.candidates {
         let library = candidate.library.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        println!("{:18} {}{library}", candidate.name, candidate.version);
+        let version = if candidate.is_ceiling() { "part of this command" } else { &candidate.version };
+        println!("{:18} {version}{library}", candidate.name);
     }
     for row in &results.rows {
         for (candidate, outcome) in results.candidates.iter().zip(&row.outcomes) {

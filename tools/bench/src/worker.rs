@@ -1,41 +1,60 @@
 //! What the worker process does: run one workload under the allocator it was started with and report on it.
 
 use crate::{
-    meter::Meter,
+    meter::{Measurement, Meter},
     workloads::{self, Parameters},
 };
 use std::{
+    env,
     ffi::{CStr, c_char, c_int, c_void},
     mem,
     process::ExitCode,
     ptr,
 };
 
+/// The first argument that makes the command a worker: every run starts the command itself again in this way, so that
+/// one file is all there is to install.
+pub const NAME: &str = "bench-worker";
+
+/// If this process is to be a worker, runs it and returns how it ended. The command's `main` calls this before all else.
+pub fn worker_main() -> Option<ExitCode> {
+    let mut arguments = env::args().skip(1);
+    (arguments.next()? == NAME).then(|| run(arguments.collect()))
+}
+
 /// Runs the workload that `arguments` name and prints its measurement as one line of JSON.
-pub fn main(arguments: Vec<String>) -> ExitCode {
-    let mut words = arguments.iter().map(String::as_str);
-    let name = words.next().unwrap_or("");
-    let Some(workload) = workloads::find(name) else {
-        let names: Vec<_> = workloads::WORKLOADS.iter().map(|workload| workload.name).collect();
-        eprintln!("hakmem-bench-worker: there is no workload `{name}`; there is {}", names.join(", "));
-        return ExitCode::FAILURE;
-    };
-    let (options, words): (Vec<_>, Vec<_>) = words.partition(|word| *word == "--idle");
-    let parameters = match Parameters::parse(words) {
-        Ok(parameters) => parameters,
-        Err(message) => {
-            eprintln!("hakmem-bench-worker: {message}");
-            return ExitCode::FAILURE;
+fn run(arguments: Vec<String>) -> ExitCode {
+    match measure(&arguments) {
+        Ok(measurement) => {
+            println!("{}", serde_json::to_string(&measurement).expect("a measurement is plain data"));
+            ExitCode::SUCCESS
         }
-    };
+        Err(message) => {
+            eprintln!("{NAME}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `workload [--idle] [--ceiling] name=number ...`
+fn measure(arguments: &[String]) -> Result<Measurement, String> {
+    let (options, words): (Vec<_>, Vec<_>) =
+        arguments.iter().map(String::as_str).partition(|word| word.starts_with("--"));
+    let (name, words) = words.split_first().unwrap_or((&"", &[]));
+    let workload = workloads::find(name).ok_or_else(|| {
+        let names: Vec<_> = workloads::WORKLOADS.iter().map(|workload| workload.name).collect();
+        format!("there is no workload `{name}`; there is {}", names.join(", "))
+    })?;
+    let parameters = Parameters::parse(words.iter().copied())?;
+    let body = if options.contains(&"--ceiling") { workload.ceiling } else { Some(workload.run) };
+    let body = body.ok_or_else(|| format!("`{name}` has no ceiling"))?;
 
     let mut meter = Meter::new();
-    (workload.run)(&parameters, &mut meter);
-    let mut measurement = meter.finish(!options.is_empty());
+    body(&parameters, &mut meter);
+    let mut measurement = meter.finish(options.contains(&"--idle"));
     measurement.malloc_library = malloc_library();
     measurement.version = version();
-    println!("{}", serde_json::to_string(&measurement).expect("a measurement is plain data"));
-    ExitCode::SUCCESS
+    Ok(measurement)
 }
 
 /// The file in which the dynamic linker found `malloc`.

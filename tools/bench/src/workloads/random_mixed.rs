@@ -9,8 +9,11 @@
 use super::{Parameters, Row, Workload};
 use crate::{
     blocks::{Block, Slots},
+    ceiling::Ceiling,
     meter::Meter,
     random::Random,
+    source::{Malloc, Source},
+    threads::run_together,
 };
 
 /// The workload and its rows.
@@ -18,35 +21,72 @@ pub const WORKLOAD: Workload = Workload {
     name: "random_mixed",
     stands_for: "objects of mixed sizes and lifetimes in one thread",
     rows: &[
-        Row { name: "16-1024 x400", parameters: "steps=20000000 slots=400 low=16 high=1024 seed=1" },
-        Row { name: "16-1024 x8192", parameters: "steps=15000000 slots=8192 low=16 high=1024 seed=1" },
-        Row { name: "16-1024 x100000", parameters: "steps=10000000 slots=100000 low=16 high=1024 seed=1" },
-        Row { name: "128 x400", parameters: "steps=20000000 slots=400 low=128 high=128 seed=1" },
-        Row { name: "1024 x400", parameters: "steps=20000000 slots=400 low=1024 high=1024 seed=1" },
-        Row { name: "129-256 x400", parameters: "steps=20000000 slots=400 low=129 high=256 seed=1" },
-        Row { name: "257-768 x400", parameters: "steps=20000000 slots=400 low=257 high=768 seed=1" },
-        Row { name: "1024-8192 x256", parameters: "steps=10000000 slots=256 low=1024 high=8192 seed=1" },
-        Row { name: "8192-32768 x256", parameters: "steps=5000000 slots=256 low=8192 high=32768 seed=1" },
+        Row::quick("16-1024 x400", "steps=20000000 slots=400 low=16 high=1024 seed=1"),
+        Row::quick("16-1024 x8192", "steps=15000000 slots=8192 low=16 high=1024 seed=1"),
+        Row::new("16-1024 x100000", "steps=10000000 slots=100000 low=16 high=1024 seed=1"),
+        Row::new("128 x400", "steps=20000000 slots=400 low=128 high=128 seed=1"),
+        Row::new("256 x400", "steps=20000000 slots=400 low=256 high=256 seed=1"),
+        Row::new("512 x400", "steps=20000000 slots=400 low=512 high=512 seed=1"),
+        Row::new("1024 x400", "steps=20000000 slots=400 low=1024 high=1024 seed=1"),
+        Row::new("129-256 x400", "steps=20000000 slots=400 low=129 high=256 seed=1"),
+        Row::quick("257-768 x400", "steps=20000000 slots=400 low=257 high=768 seed=1"),
+        Row::new("1024-8192 x256", "steps=10000000 slots=256 low=1024 high=8192 seed=1"),
+        Row::new("8192-32768 x256", "steps=5000000 slots=256 low=8192 high=32768 seed=1"),
     ],
-    run,
+    memory: false,
+    axis: None,
+    run: run::<Malloc>,
+    ceiling: Some(run::<Ceiling>),
 };
 
-fn run(parameters: &Parameters, meter: &mut Meter) {
+fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let steps = parameters.get("steps");
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
-    let mut slots = Slots::new(parameters.size("slots"));
-    let mut random = Random::new(parameters.get("seed"));
-
+    let mut mixture = Mixture::<S>::new(parameters, parameters.get("seed"));
     meter.start();
-    for _ in 0..steps {
-        let index = random.below(slots.len());
-        let slot = &mut slots[index];
-        match slot.take() {
-            Some(block) => block.release(),
-            None => *slot = Some(Block::allocate(random.between(low, high))),
+    mixture.run(steps);
+    meter.stop(steps);
+    mixture.slots.release_all();
+}
+
+/// The same in each of `threads` threads at once, each with its own blocks; `steps` are those of all threads together.
+pub fn run_in_threads<S: Source>(parameters: &Parameters, meter: &mut Meter) {
+    let threads = parameters.get("threads");
+    let steps = (parameters.get("steps") / threads).max(1);
+    let mixtures: Vec<Mixture<S>> =
+        (0..threads).map(|index| Mixture::new(parameters, parameters.get("seed") + index)).collect();
+    run_together(meter, steps * threads, mixtures, |mut mixture| {
+        mixture.run(steps);
+        mixture.slots.release_all();
+    });
+}
+
+/// Slots, and the sizes that their blocks may have.
+struct Mixture<S: Source> {
+    slots: Slots<S>,
+    low: usize,
+    high: usize,
+    random: Random,
+}
+
+impl<S: Source> Mixture<S> {
+    fn new(parameters: &Parameters, seed: u64) -> Self {
+        Self {
+            slots: Slots::new(parameters.size("slots")),
+            low: parameters.size("low"),
+            high: parameters.size("high"),
+            random: Random::new(seed),
         }
     }
-    meter.stop(steps);
 
-    slots.release_all();
+    fn run(&mut self, steps: u64) {
+        let Self { slots, low, high, random } = self;
+        for _ in 0..steps {
+            let index = random.below(slots.len());
+            let slot = &mut slots[index];
+            match slot.take() {
+                Some(block) => block.release(),
+                None => *slot = Some(Block::allocate(random.between(*low, *high))),
+            }
+        }
+    }
 }

@@ -1,0 +1,43 @@
+//! The parameters of a workload, as its rows spell them.
+
+/// The parameters of one run, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters(Vec<(String, u64)>);
+
+impl Parameters {
+    /// Reads words of the form `name=number`.
+    pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let parse_word = |word: &str| {
+            let parsed = word.split_once('=').and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+            parsed.ok_or_else(|| format!("`{word}` is no parameter; `name=number` would be one"))
+        };
+        words.into_iter().map(parse_word).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The parameter `name`. Rows name all parameters of their workload, so one that is missing is a mistake of the
+    /// caller, which ends the worker with the parameter's name.
+    pub fn get(&self, name: &str) -> u64 {
+        let found = self.0.iter().find(|(candidate, _)| candidate == name);
+        found.unwrap_or_else(|| panic!("the parameter `{name}` is missing")).1
+    }
+
+    /// The parameter `name` as a count or a size.
+    pub fn size(&self, name: &str) -> usize {
+        self.get(name) as usize
+    }
+
+    /// The same parameters with `steps`, the length of the run, multiplied by `factor`.
+    pub fn scaled(mut self, factor: f64) -> Self {
+        for (name, value) in &mut self.0 {
+            if name == "steps" {
+                *value = (*value as f64 * factor).max(1.0) as u64;
+            }
+        }
+        self
+    }
+
+    /// The words from which [`Parameters::parse`] makes the same parameters.
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(name, value)| format!("{name}={value}"))
+    }
+}

@@ -1,0 +1,193 @@
+//! The command itself: a quick comparison at a tiny scale, allocators that fail, and what is wrong with its arguments.
+
+use hakmem_bench::results::Results;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+/// Runs the command and returns how it ended.
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hakmem-bench")).args(arguments).output().unwrap()
+}
+
+/// Runs the command, which must succeed, and returns what it printed.
+fn succeed(arguments: &[&str]) -> String {
+    let output = bench(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Builds a preload library from C.
+fn library(folder: &TempDir, name: &str, source: &str) -> PathBuf {
+    let (code, library) = (folder.path().join(format!("{name}.c")), folder.path().join(format!("lib{name}.so")));
+    fs::write(&code, source).unwrap();
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-fno-builtin", "-O1", "-o"]).arg(&library).arg(&code).status();
+    assert!(built.unwrap().success(), "cc cannot build {name}.c");
+    library
+}
+
+/// libc's own allocator under the public names, with `extra` at the start of malloc.
+fn wrapper(extra: &str) -> String {
+    format!(
+        "#include <stddef.h>\n#include <stdlib.h>\n\
+         extern void *__libc_malloc(size_t); extern void *__libc_calloc(size_t, size_t);\n\
+         extern void *__libc_realloc(void *, size_t); extern void __libc_free(void *);\n\
+         static unsigned long calls;\n\
+         void *malloc(size_t size) {{ calls++; {extra} return __libc_malloc(size); }}\n\
+         void *calloc(size_t n, size_t size) {{ return __libc_calloc(n, size); }}\n\
+         void *realloc(void *p, size_t size) {{ return __libc_realloc(p, size); }}\n\
+         void free(void *p) {{ __libc_free(p); }}\n"
+    )
+}
+
+fn argument(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
+fn read(path: &Path) -> Results {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_quick_comparison_of_two_allocators_is_complete() {
+    let folder = TempDir::new().unwrap();
+    let [json, html] = ["results.json", "report.html"].map(|name| folder.path().join(name));
+    let other = library(&folder, "other", &wrapper(""));
+    let text = succeed(&[
+        "--quick",
+        "--scale",
+        "0.001",
+        "--rounds",
+        "2",
+        "--libs",
+        "glibc,ceiling",
+        "--lib",
+        &argument("other", &other),
+        "--json",
+        json.to_str().unwrap(),
+        "--html",
+        html.to_str().unwrap(),
+    ]);
+    assert!(text.contains("geometric mean") && text.contains("p99.99"), "{text}");
+
+    let results = read(&json);
+    assert!(results.machine.cpus > 0 && results.command.contains(&"--quick".to_owned()));
+    assert!(results.candidates[0].version.starts_with("glibc 2."), "{:?}", results.candidates);
+    assert!(results.rows.len() >= 12, "{} rows", results.rows.len());
+    for row in &results.rows {
+        for outcome in [&row.outcomes[0], &row.outcomes[2]] {
+            assert_eq!((outcome.failure.as_ref(), outcome.runs.len()), (None, 2), "{}", row.title());
+            for run in &outcome.runs {
+                assert!(run.operations > 0 && run.wall_ns > 0 && run.rss_peak_kib >= run.rss_start_kib, "{run:?}");
+            }
+        }
+        assert!(row.outcomes[2].runs.iter().all(|run| run.malloc_library.ends_with("libother.so")));
+    }
+    let latency = results.rows.iter().find(|row| row.workload == "latency").unwrap();
+    let latency = latency.outcomes[0].latency().unwrap();
+    assert!(latency.p50 > 0.0 && latency.p50 <= latency.p99 && latency.p99_99 <= latency.max, "{latency:?}");
+    assert!(results.rows.iter().any(|row| results.ceiling(row).is_some()));
+    assert!(results.rows.iter().any(|row| row.outcomes[0].idle_kib().is_some()));
+
+    let page = fs::read_to_string(&html).unwrap();
+    for part in ["Speed against memory", "Time, row by row", "Latency of single calls", "<svg", "prefers-color-scheme"]
+    {
+        assert!(page.contains(part), "the report lacks {part}");
+    }
+    assert!(
+        !page.contains("NaN") && !page.contains("src=") && !page.contains("href="),
+        "the report needs something else"
+    );
+
+    let same = succeed(&["--compare", json.to_str().unwrap(), json.to_str().unwrap()]);
+    assert!(same.contains("other: time × 1.000") && same.contains("Nothing changed beyond noise."), "{same}");
+}
+
+#[test]
+fn allocators_that_fail_are_reported_and_the_others_go_on() {
+    let folder = TempDir::new().unwrap();
+    let json = folder.path().join("results.json");
+    let crash = library(&folder, "crash", &wrapper("if (calls > 5000) __builtin_trap();"));
+    let hang = library(&folder, "hang", &wrapper("while (calls > 5000) __asm__ volatile(\"\");"));
+    let wrong = library(&folder, "wrong", "int nothing_of_malloc;\n");
+    let good = library(&folder, "good", &wrapper(""));
+    let own = [("crash", &crash), ("hang", &hang), ("wrong", &wrong), ("good", &good)];
+    let own = own.map(|(name, path)| argument(name, path));
+    let mut arguments = vec!["--libs", "glibc", "--only", "random_mixed 128 ", "--rounds", "1", "--scale", "0.001"];
+    arguments.extend(["--timeout", "3", "--by", "cpu", "--json", json.to_str().unwrap()]);
+    arguments.extend(own.iter().flat_map(|text| ["--lib", text]));
+    let text = succeed(&arguments);
+
+    let results = read(&json);
+    let failure = |index: usize| results.rows[0].outcomes[index].failure.clone().unwrap_or_default();
+    assert_eq!(failure(0), "");
+    assert!(failure(1).contains("killed by signal"), "{}", failure(1));
+    assert!(failure(2).contains("no result within 3s"), "{}", failure(2));
+    assert!(failure(3).contains("malloc came from") && failure(3).contains("libc.so"), "{}", failure(3));
+    assert_eq!(failure(4), "");
+    assert_eq!(results.rows[0].outcomes[4].runs.len(), 1);
+    for name in ["crash", "hang", "wrong"] {
+        assert!(text.contains(&format!("{name} in random_mixed 128")), "{text}");
+    }
+}
+
+#[test]
+fn health_finds_a_slow_library_and_one_that_breaks_its_blocks() {
+    let folder = TempDir::new().unwrap();
+    let good = argument("good", &library(&folder, "good", &wrapper("")));
+    let check = |library: &str, floor: &str| {
+        let floors = ["--mixed-floor", floor, "--middle-floor", floor];
+        let output = bench(&[&["health", "--scale", "0.002", "--rounds", "1", "--lib", library], &floors[..]].concat());
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (healthy, text) = check(&good, "0.001");
+    assert!(healthy && text.matches("ok ").count() == 4 && !text.contains("FAIL"), "{text}");
+    let (healthy, text) = check(&good, "1000");
+    assert!(!healthy && text.matches("FAIL random_mixed").count() == 2, "{text}");
+
+    // Some blocks are given out twice, of sizes that only the workload asks for.
+    let twice = "static void *last; static size_t room; void *shared = last; \
+                 if (size % 8 == 1 && size > 100) { if (shared && size <= room) { last = NULL; return shared; } \
+                 room = size; return last = __libc_malloc(size); }";
+    let source = wrapper(twice);
+    let source = source.replace("__libc_free(p);", "(void)p;");
+    let broken = argument("broken", &library(&folder, "broken", &source));
+    let (healthy, text) = check(&broken, "0.0");
+    assert!(!healthy && text.contains("FAIL integrity") && text.contains("byte"), "{text}");
+}
+
+#[test]
+fn a_program_of_the_user_s_is_compared() {
+    let folder = TempDir::new().unwrap();
+    let json = folder.path().join("results.json");
+    let good = argument("good", &library(&folder, "good", &wrapper("")));
+    let path = json.to_str().unwrap();
+    succeed(&["--libs", "glibc", "--lib", &good, "--rounds", "2", "--json", path, "--program", "--", "sleep", "0.05"]);
+    let results = read(&json);
+    assert_eq!(results.rows[0].title(), "program sleep");
+    assert!(results.rows[0].outcomes.iter().all(|outcome| outcome.runs.len() == 2 && outcome.failure.is_none()));
+    assert!(results.rows[0].outcomes[1].runs[0].wall_ns >= 50_000_000);
+}
+
+#[test]
+fn wrong_arguments_are_answered_with_right_ones() {
+    for (arguments, told) in [
+        (&["--only", "no_such_row"][..], "`--list` shows them all"),
+        (&["--scale", "0"], "no factor"),
+        (&["--libs", "dlmalloc"], "there is glibc"),
+        (&["--program", "--", "no-such-program"], "there is no program `no-such-program`"),
+        (&["--compare", "/no/old.json", "/no/new.json"], "/no/old.json cannot be read"),
+        (&["health", "--mixed-floor", "-1"], "mixed-floor"),
+    ] {
+        let output = bench(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        let known = told == "there is glibc" && errors.contains("dlmalloc") && errors.contains("glibc");
+        assert!(known || errors.contains(told), "{arguments:?}: {errors}");
+    }
+}
