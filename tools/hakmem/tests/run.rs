@@ -147,7 +147,7 @@ fn a_bad_setting_is_refused_before_anything_runs() {
     let cases = [
         ("decay_ms=7200000", "0 to 3600000 ms"),
         ("cache_blocks=0", "1 to 32768 blocks"),
-        ("cache_bytes=8M", "0 to 4M bytes"),
+        ("cache_bytes=80M", "0 to 64M bytes"),
         ("cache_bytes=big", "whole number"),
         ("decay_sm=50", "did you mean `decay_ms`?"),
         ("colour=blue", "hakmem options"),
