@@ -1,7 +1,7 @@
 //! integrity: every block keeps its contents and its alignment, and no two overlap, while threads hand blocks on.
 //!
-//! Each block is filled with a pattern that depends on where it lies and how large it is, and read in full before it
-//! is freed or reallocated, half of the time by another thread than the one that filled it. Zeroed blocks must be zero.
+//! Each block is filled with a pattern of its own, also where it lies in the same place as another, and read in full
+//! before it is freed or reallocated, half of the time by another thread than the one that filled it. Zeroed blocks must be zero.
 //! A wrong byte ends the worker with a message. Not a measurement, but a row like any other.
 //!
 //! Parameters: `steps` (of all threads together), `threads`, `slots` (of each thread), `low` and `high` (sizes in
@@ -29,6 +29,8 @@ pub const WORKLOAD: Workload = Workload {
 struct Filled {
     block: Block<Malloc>,
     size: usize,
+    /// What its pattern begins with.
+    seed: u64,
 }
 
 fn run(parameters: &Parameters, meter: &mut Meter) {
@@ -75,41 +77,40 @@ impl Filled {
         // C asks for 16 only where an object of that size fits.
         let alignment = alignment.max(if size >= 16 { 16 } else { 8 });
         assert!(address % alignment == 0, "a block of {size} bytes lies at {address:#x}, no multiple of {alignment}");
-        Self { block, size }.filled()
+        Self { block, size, seed: random.draw() }.filled()
     }
 
     /// The block with a new size, whose old contents must still be there.
     fn resized(self, size: usize) -> Self {
         let old = self.checked();
-        let (place, kept) = (old.block.address().addr().get(), old.size.min(size));
-        let block = old.block.reallocate(size);
-        let moved = Self { block, size };
-        moved.verify(place, kept);
+        let kept = old.size.min(size);
+        let moved = Self { block: old.block.reallocate(size), size, seed: old.seed };
+        moved.verify(kept);
         moved.filled()
     }
 
     /// The same block with the pattern in all of it.
     fn filled(mut self) -> Self {
-        let place = self.block.address().addr().get();
+        let seed = self.seed;
         for (index, byte) in self.bytes().iter_mut().enumerate() {
-            *byte = pattern(place, index);
+            *byte = pattern(seed, index);
         }
         self
     }
 
     /// The same block, if all of it is what was written.
     fn checked(self) -> Self {
-        self.verify(self.block.address().addr().get(), self.size);
+        self.verify(self.size);
         self
     }
 
-    /// Compares the first `length` bytes with what was written when the block lay at `place`.
-    fn verify(&self, place: usize, length: usize) {
+    /// Compares the first `length` bytes with what was written.
+    fn verify(&self, length: usize) {
         // SAFETY: the block has `size` bytes, all of them written.
         let bytes = unsafe { slice::from_raw_parts(self.block.address().as_ptr(), length) };
-        let wrong = bytes.iter().enumerate().find(|(index, byte)| **byte != pattern(place, *index));
+        let wrong = bytes.iter().enumerate().find(|(index, byte)| **byte != pattern(self.seed, *index));
         if let Some((index, byte)) = wrong {
-            let expected = pattern(place, index);
+            let expected = pattern(self.seed, index);
             panic!("byte {index} of a block of {} bytes is {byte}, not {expected}: it was overwritten", self.size);
         }
     }
@@ -131,7 +132,8 @@ fn zeroed(size: usize) -> Block<Malloc> {
     block
 }
 
-/// What byte `index` of a block at `place` holds.
-fn pattern(place: usize, index: usize) -> u8 {
-    ((place >> 4) ^ (place >> 12) ^ index.wrapping_mul(167)) as u8
+/// What byte `index` of a block's pattern is.
+fn pattern(seed: u64, index: usize) -> u8 {
+    // Eight bytes of the seed in turn; what is added keeps a shifted copy from looking right.
+    ((seed >> (index % 8 * 8)) as u8).wrapping_add((index / 8) as u8)
 }
