@@ -1,4 +1,7 @@
 //! Blocks from the allocator under test, asked for as any C program asks: through the dynamic symbols.
+//!
+//! # Safety
+//! A block is owned by one handle, which is consumed when the block is freed.
 
 use crate::source::{Malloc, Source};
 use std::{

@@ -3,6 +3,9 @@
 //! A handle carries the class of its block, so that giving it back looks nothing up. Blocks belong to no thread: each
 //! thread keeps what it is given. Memory is never returned, nothing is counted and nothing is checked. No real
 //! allocator can have all of this, and none of it is needed to run the same loops.
+//!
+//! # Safety
+//! Blocks are cut from private mappings of the thread that uses them, and never overlap.
 
 use crate::source::Source;
 use std::{cell::UnsafeCell, ffi::c_int, num::NonZero, ptr, ptr::NonNull};

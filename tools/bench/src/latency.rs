@@ -1,8 +1,8 @@
 //! How long single calls take: recorded in a histogram, reported as the quantiles people ask for.
 
+use hakmem_os::clock::ticks;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use std::arch::x86_64::_rdtsc;
 
 /// The longest call that is told apart; longer ones count as this, in ticks.
 const LONGEST: u64 = 1 << 40;
@@ -38,8 +38,7 @@ impl Recorder {
     /// Makes one call and records how long it took, the reading of the clock included.
     #[inline(always)]
     pub fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
-        // SAFETY: reading the time stamp counter has no conditions; every x86-64 has it.
-        let (before, result, after) = unsafe { (_rdtsc(), call(), _rdtsc()) };
+        let (before, result, after) = (ticks(), call(), ticks());
         self.ticks.saturating_record(after.wrapping_sub(before).max(1));
         result
     }

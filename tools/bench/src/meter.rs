@@ -1,4 +1,7 @@
 //! What one run is measured by: time, CPU time, page faults and resident memory, read without touching the allocator.
+//!
+//! # Safety
+//! Calls of libc that fill a struct of the caller's.
 
 use crate::latency::Latency;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,7 @@
 //! Runs one process to its end: what it printed, what it used, and its memory over time.
+//!
+//! # Safety
+//! Calls of libc on the child that this process started and has not waited for.
 
 use anyhow::{Context, Result};
 use std::{

@@ -1,4 +1,7 @@
 //! Where a workload's blocks come from: malloc as the dynamic linker found it, or the ceiling.
+//!
+//! # Safety
+//! Calls of the C allocator with its own contract; pointers it gave go back to it once.
 
 use std::{hint::black_box, ptr, ptr::NonNull};
 

@@ -1,4 +1,7 @@
 //! What the worker process does: run one workload under the allocator it was started with and report on it.
+//!
+//! # Safety
+//! Functions of the library under test are called with the types that its headers declare.
 
 use crate::{
     meter::{Measurement, Meter},

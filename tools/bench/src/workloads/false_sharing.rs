@@ -6,6 +6,9 @@
 //!
 //! Parameters: `steps` (blocks of all threads together), `threads`, `passive` (1 or 0), `writes` (to each block),
 //! `size` (in bytes).
+//!
+//! # Safety
+//! Each block is written by the thread that holds it.
 
 use super::{Parameters, Row, Workload};
 use crate::{blocks::Block, ceiling::Ceiling, meter::Meter, source::Malloc, source::Source, threads::run_together};

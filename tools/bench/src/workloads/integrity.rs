@@ -6,6 +6,9 @@
 //!
 //! Parameters: `steps` (of all threads together), `threads`, `slots` (of each thread), `low` and `high` (sizes in
 //! bytes), `seed`.
+//!
+//! # Safety
+//! Blocks are read and written within their size, by the one thread that holds them.
 
 use super::{Parameters, Row, Workload};
 use crate::{blocks::Block, meter::Meter, random::Random, source::Malloc, threads::run_together};

@@ -1,6 +1,9 @@
 //! tree_churn: build binary trees node by node, walk them, drop them; some live on while others come and go.
 //!
 //! Parameters: `steps` (trees), `depth`, `kept` (trees that live on, replaced in turn).
+//!
+//! # Safety
+//! Nodes are placed in blocks of their size, and taken out once, when the block is freed.
 
 use super::{Parameters, Row, Workload};
 use crate::{
