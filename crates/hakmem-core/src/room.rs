@@ -25,10 +25,11 @@ static MAPPED: AtomicIsize = AtomicIsize::new(0);
 static DIRTY_SLABS: AtomicIsize = AtomicIsize::new(0);
 static PURGED_SLABS: AtomicUsize = AtomicUsize::new(0);
 
-/// What is published of a segment's state: its longest run of free slabs, and whether any of its free slabs is dirty.
+/// What is published of a segment's state: how many free slabs stand in a row, as a power of two, and whether any free slab is
+/// dirty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Summary {
-    /// Longest run of free slabs.
+    /// The largest power of two, up to 16, of free slabs in a row; 0 for none.
     pub longest: u32,
     /// Whether any free slab holds old contents.
     pub dirty: bool,

@@ -323,14 +323,17 @@ fn find_run(bits: u32, slabs: usize) -> Option<usize> {
     (starts != 0).then(|| starts.trailing_zeros() as usize)
 }
 
-/// Length of the longest run of set bits.
-fn longest_run(mut bits: u32) -> u32 {
-    let mut length = 0;
-    while bits != 0 {
-        bits &= bits >> 1;
-        length += 1;
-    }
-    length
+/// The largest power of two such that as many set bits stand in a row, up to 16; 0 if none is set.
+fn longest_run(bits: u32) -> u32 {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let eight = four & four >> 4;
+    let sixteen = eight & eight >> 8;
+    u32::from(bits != 0)
+        + u32::from(two != 0)
+        + 2 * u32::from(four != 0)
+        + 4 * u32::from(eight != 0)
+        + 8 * u32::from(sixteen != 0)
 }
 
 #[cfg(test)]
@@ -344,7 +347,7 @@ mod tests {
                 let expected = (0..=32 - slabs).find(|first| bits & mask(*first, slabs) == mask(*first, slabs));
                 assert_eq!(find_run(bits, slabs), expected, "{slabs} in {bits:b}");
             }
-            let longest = (1..=32).rev().find(|slabs| find_run(bits, *slabs).is_some()).unwrap_or(0);
+            let longest = [16, 8, 4, 2, 1].into_iter().find(|slabs| find_run(bits, *slabs).is_some()).unwrap_or(0);
             assert_eq!(longest_run(bits), longest as u32);
         }
     }

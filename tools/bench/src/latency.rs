@@ -1,6 +1,6 @@
 //! How long single calls take: recorded in a histogram, reported as the quantiles people ask for.
 
-use hakmem_os::clock::ticks;
+pub use hakmem_os::clock::ticks;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -70,12 +70,6 @@ impl Default for Recorder {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The time stamp counter, to find out how long its ticks are.
-pub fn ticks() -> u64 {
-    // SAFETY: reading the time stamp counter has no conditions; every x86-64 has it.
-    unsafe { _rdtsc() }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Heap {
         let lane = &self.lanes[class];
         let block = lane.bump.get();
         // What others gave back comes before memory that nobody has touched.
-        if block == lane.end.get() || self.inbox.load(Relaxed) != 0 {
+        if block == lane.end.get() || lane.flushed.get() || self.inbox.load(Relaxed) != 0 {
             return self.refill(class);
         }
         Some(self.carve(class))

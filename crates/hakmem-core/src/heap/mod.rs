@@ -77,8 +77,8 @@ pub struct Lane {
     run: Cell<*const Span>,
     /// Whether the run's blocks are zero.
     fresh: Cell<bool>,
-    /// Whether the bin overflowed since it was last empty: then it is too small for what the program does.
-    overflowed: Cell<bool>,
+    /// Whether the bin gave blocks to spans that it has not looked for since.
+    flushed: Cell<bool>,
     held: Cell<u32>,
     granted: Cell<u32>,
     /// Blocks the bin may hold.

@@ -28,14 +28,14 @@ impl Heap {
         let lane = &self.lanes[class];
         self.tick();
         self.settle(class);
-        self.adapt(class);
+        lane.limit.set(most_held(class));
         lane.held.set(0);
         lane.refills.add(1);
         self.send_all();
         {
             let inside = self.enter();
             inside.drain();
-            if self.bins[class].head.load(Relaxed) == 0 && lane.bump.get() == lane.end.get() {
+            if self.bins[class].head.load(Relaxed) == 0 && (lane.bump.get() == lane.end.get() || lane.flushed.get()) {
                 inside.take_from_span(class);
             }
         }
@@ -93,23 +93,15 @@ impl Heap {
         lane.run.set(span);
     }
 
-    /// A bin that overflowed and then ran empty is too small for what the program does: it may hold twice as much.
-    fn adapt(&self, class: usize) {
-        let lane = &self.lanes[class];
-        let most = most_held(class);
-        let now = lane.limit.get();
-        let next = if lane.overflowed.replace(false) { now * 2 } else { now };
-        lane.limit.set(next.clamp(u32::min(least_held(class), most), most));
-    }
-
     /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
         let lane = &self.lanes[class];
         self.settle(class);
+        lane.limit.set(most_held(class));
         if lane.held.get() >= lane.limit.get() && !self.busy.get() {
-            lane.overflowed.set(true);
+            lane.flushed.set(true);
             self.flush(class, lane.limit.get() / 2);
         }
         self.grant(class);
@@ -191,11 +183,6 @@ fn most_held(class: usize) -> u32 {
     (bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
-/// Blocks of `class` that a bin may hold before it has shown that it needs more.
-fn least_held(class: usize) -> u32 {
-    (2048 / BLOCK_SIZE[class]).clamp(2, 32)
-}
-
 /// The span that a block of ours lies in.
 fn span_of(block: usize) -> Option<&'static Span> {
     let segment = segment::containing(block)?;
@@ -215,8 +202,10 @@ impl Inside<'_> {
     /// Takes the free blocks, or the run, of the fullest of the first few partly used spans.
     fn take_from_span(&self, class: usize) {
         let lane = &self.heap.lanes[class];
-        let spans = lane.partial.iter().take(CANDIDATES);
+        let running = lane.bump.get() != lane.end.get();
+        let spans = lane.partial.iter().take(CANDIDATES).filter(|span| !running || span.free_blocks() != 0);
         let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.free_blocks()) else {
+            lane.flushed.set(false);
             return;
         };
         if span.free_blocks() != 0 {
@@ -252,8 +241,6 @@ impl Inside<'_> {
                 lane.received.add(1);
             } else {
                 lane.received.add(1);
-                // What others free and this thread wants again is an overflow like any other.
-                lane.overflowed.set(true);
                 // SAFETY: a free block of this heap.
                 unsafe { self.put(block) };
             }

@@ -92,7 +92,7 @@ const GIB: usize = 1 << 30;
 
 numbers! {
     cache_bytes = MIB, 0 => 64 * MIB, "bytes", "HAKMEM_CACHE_BYTES",
-        "Free memory of one size class that a thread may keep at hand; it starts small and grows where it runs out.";
+        "Free memory of one size class that a thread may keep at hand.";
     cache_blocks = 1024, 1 => 32768, "blocks", "HAKMEM_CACHE_BLOCKS",
         "The same bound as a number of blocks; the smaller of the two counts.";
     cache_total = 64 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_CACHE_TOTAL",
