@@ -21,7 +21,8 @@ static void check(void *block, std::size_t size, std::size_t alignment, const ch
     })
 
 static void plain(std::size_t size) {
-    std::size_t natural = size >= 16 ? 16 : 8;
+    // Compilers assume this of operator new, whatever the size.
+    std::size_t natural = 16;
     auto one = [&](bool nothrow) {
         return nothrow ? CHECKED(::operator new(size, std::nothrow), natural) : CHECKED(::operator new(size), natural);
     };
