@@ -1,6 +1,6 @@
 //! How long single calls take: recorded in a histogram, reported as the quantiles people ask for.
 
-pub use hakmem_os::clock::ticks;
+pub use hakmem_os::cpu::ticks;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 

@@ -124,6 +124,8 @@ struct Outgoing {
     last: Cell<usize>,
     count: Cell<u32>,
     bytes: Cell<u32>,
+    /// The latest blocks, in a circle.
+    recent: [Cell<usize>; remote::AHEAD],
 }
 
 const ROUTES: usize = 4;

@@ -13,6 +13,7 @@ use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
 use crate::span::{Span, next_of, set_next};
 use core::sync::atomic::Ordering::Relaxed;
+use hakmem_os::cpu::prefetch;
 
 /// How many spans are looked at for the fullest one.
 const CANDIDATES: usize = 8;
@@ -229,6 +230,10 @@ impl Inside<'_> {
             let entry = pagemap::entry_anywhere(block);
             debug_assert!(is_small(entry));
             let class = class_in(entry);
+            if class > 0 {
+                // SAFETY: blocks above the first class have a second word; in one that came alone it is anything at all.
+                prefetch(unsafe { next_of(block + size_of::<usize>()) });
+            }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
                 lane.received.add(1);

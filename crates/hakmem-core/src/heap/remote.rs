@@ -10,6 +10,10 @@ use crate::sizes::BLOCK_SIZE;
 use crate::span::set_next;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+/// The lines of a chain lie in another processor's cache, and each link is known only when the one before it has arrived. So a
+/// block's second word names the block so many links on, for the receiver to fetch in advance.
+pub(super) const AHEAD: usize = 8;
+
 /// An inbox with more than this is served by whoever sends to it.
 const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
@@ -38,6 +42,11 @@ impl Heap {
         }
         // SAFETY: the block is free and this thread's to link.
         unsafe { set_next(block, route.first.get()) };
+        let earlier = route.recent[route.count.get() as usize % AHEAD].replace(block);
+        if size >= 16 {
+            // SAFETY: as above, and the block has a second word.
+            unsafe { set_next(block + size_of::<usize>(), earlier) };
+        }
         if route.first.replace(block) == 0 {
             route.last.set(block);
         }
