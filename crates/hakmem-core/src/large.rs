@@ -47,7 +47,6 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 static KEPT: [AtomicPtr<Large>; SLOTS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; SLOTS];
 static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
-static PURGED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// What large blocks hold, in bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -56,13 +55,11 @@ pub struct Extent {
     pub mapped: usize,
     /// Of that, freed and kept.
     pub kept: usize,
-    /// Unmapped so far.
-    pub purged: usize,
 }
 
 /// What large blocks hold.
 pub fn extent() -> Extent {
-    Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(Relaxed), purged: PURGED_BYTES.load(Relaxed) }
+    Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(Relaxed) }
 }
 
 /// Bytes of the mapping for a request; `None` where no address space could hold it.
@@ -169,7 +166,6 @@ fn unmap_or_wait(large: &'static Large) -> bool {
     REFUSED.store(false, Relaxed);
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
     footprint::shrink(bytes);
-    PURGED_BYTES.fetch_add(bytes, Relaxed);
     SPARE.push(large);
     true
 }

@@ -8,7 +8,7 @@ use crate::footprint;
 use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::{
-    AtomicIsize, AtomicU64, AtomicUsize,
+    AtomicIsize, AtomicU64,
     Ordering::{AcqRel, Relaxed},
 };
 
@@ -23,7 +23,6 @@ pub const DIRTY: usize = LEVELS - 1;
 static ROOM: [[AtomicU64; WORDS]; LEVELS] = [const { [const { AtomicU64::new(0) }; WORDS] }; LEVELS];
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
 static DIRTY_SLABS: AtomicIsize = AtomicIsize::new(0);
-static PURGED_SLABS: AtomicUsize = AtomicUsize::new(0);
 
 /// What is published of a segment's state: how many free slabs stand in a row, as a power of two, and whether any free slab is
 /// dirty.
@@ -96,14 +95,9 @@ pub fn note_dirty(slabs: isize) {
     }
 }
 
-/// Notes slabs given back to the system.
-pub fn note_purged(slabs: usize) {
-    PURGED_SLABS.fetch_add(slabs, Relaxed);
-}
-
-/// Segments mapped now, and slabs given back so far.
-pub fn mapped_and_purged() -> (usize, usize) {
-    (MAPPED.load(Relaxed).max(0) as usize, PURGED_SLABS.load(Relaxed))
+/// Segments mapped now.
+pub fn mapped() -> usize {
+    MAPPED.load(Relaxed).max(0) as usize
 }
 
 /// Whether `slabs` more free dirty slabs are more than policy keeps.

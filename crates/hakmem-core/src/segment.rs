@@ -249,7 +249,6 @@ impl Segment {
         // SAFETY: every slab is claimed, so nobody refers to the segment.
         if unsafe { vm::unmap(base, SEGMENT) } {
             room::note_unmapped();
-            room::note_purged(taken.dirty.count_ones() as usize);
             SPARE.push(self);
             return true;
         }
@@ -299,9 +298,6 @@ impl Run {
     fn give_back(self) -> bool {
         // SAFETY: the slabs are claimed, and their contents are free blocks only.
         let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
-        if purged {
-            room::note_purged(self.slabs);
-        }
         self.segment.release(mask(self.first, self.slabs), !purged);
         purged
     }

@@ -26,8 +26,6 @@ pub struct Extent {
     pub free: usize,
     /// Free slabs with old contents, resident.
     pub dirty: usize,
-    /// Given back to the system so far.
-    pub purged: usize,
     /// Number of segments.
     pub segments: usize,
 }
@@ -73,9 +71,7 @@ pub fn extent() -> Extent {
         extent.free += state.free.count_ones() as usize * SLAB;
         extent.dirty += state.dirty.count_ones() as usize * SLAB;
     }
-    let (mapped, purged) = room::mapped_and_purged();
-    extent.segments = mapped;
-    extent.mapped = mapped * SEGMENT;
-    extent.purged = purged * SLAB;
+    extent.segments = room::mapped();
+    extent.mapped = extent.segments * SEGMENT;
     extent
 }

@@ -62,7 +62,7 @@ pub unsafe fn set_next(block: usize, next: usize) {
     unsafe { (block as *mut usize).write(next) }
 }
 
-/// A chain of free blocks: first, last and how many.
+/// A chain of free blocks.
 #[derive(Clone, Copy)]
 pub struct Chain {
     /// First block, 0 for none.

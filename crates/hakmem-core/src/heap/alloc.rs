@@ -117,7 +117,7 @@ impl Heap {
     pub(super) fn supply(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
         let block = lane.bump.get();
-        // What others gave back comes before memory that nobody has touched.
+        // What others, or this bin, gave back comes before memory that nobody has touched.
         if block == lane.end.get() || lane.flushed.get() || self.inbox.load(Relaxed) != 0 {
             return self.refill(class);
         }

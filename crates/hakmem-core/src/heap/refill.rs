@@ -3,7 +3,7 @@
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
-use super::{BINS_BYTES, Bin, Heap, Inside, adopt, class_in, entry_for, is_small};
+use super::{Heap, Inside, adopt, class_in, entry_for, is_small};
 use crate::guard;
 use crate::large;
 use crate::pagemap;
@@ -292,6 +292,12 @@ impl Inside<'_> {
         if !unsafe { span.put(block) } {
             return guard::freed_twice(block as *mut u8);
         }
+        self.list_or_retire(span);
+    }
+
+    /// Lists a span that got something back, or retires it if it is empty.
+    #[inline]
+    fn list_or_retire(&self, span: &'static Span) {
         let lane = &self.heap.lanes[span.class()];
         if span.is_empty() {
             lane.partial.remove(span);
@@ -313,14 +319,6 @@ impl Inside<'_> {
         let span: &'static Span = unsafe { &*lane.run.get() };
         lane.bump.set(lane.end.get());
         span.return_run(bump);
-        if span.is_empty() {
-            lane.partial.remove(span);
-            lane.spans_retired.add(1);
-            self.retired.push(span);
-        } else if !span.is_listed() {
-            lane.partial.push(span);
-        }
+        self.list_or_retire(span);
     }
 }
-
-const _: () = assert!(BINS_BYTES == CLASSES * size_of::<Bin>());
