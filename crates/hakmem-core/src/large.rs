@@ -6,6 +6,7 @@
 //! # Safety
 //! A descriptor belongs to whoever took it out of a slot or off the stack, or to the holder of the block.
 
+use crate::bell;
 use crate::footprint;
 use crate::meta;
 use crate::pagemap;
@@ -141,6 +142,7 @@ fn keep(large: &'static Large) {
 fn put_in_slot(large: &'static Large) -> bool {
     let new = core::ptr::from_ref(large).cast_mut();
     KEPT_BYTES.fetch_add(large.bytes.load(Relaxed), Relaxed);
+    bell::ring();
     for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(core::ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
             return true;

@@ -6,24 +6,27 @@
 //! 2. `sizes` - size classes and span sizes, proved at compile time
 //! 3. `sync` - counters with one writer, a lock-free stack
 //! 4. `footprint` - bytes mapped, now and at most
-//! 5. `guard` - names misuse
-//! 6. `foreign` - blocks of libc's own allocator
-//! 7. `meta` - memory for descriptors
-//! 8. `span` - blocks of one class in a row
-//! 9. `pagemap` - what every 64 KiB of address space is
-//! 10. `room` - hints where free slabs are
-//! 11. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 12. `space` - finding slabs, and giving free memory back
-//! 13. `medium` - blocks of whole slabs
-//! 14. `large` - blocks that are mappings of their own
-//! 15. `heap` - thread heaps: the fast paths and their cold twins
-//! 16. `stats` - counters folded into a report
-//! 17. `process` - settings from the environment, start and end
+//! 5. `bell` - wakes the scavenger
+//! 6. `guard` - names misuse
+//! 7. `foreign` - blocks of libc's own allocator
+//! 8. `meta` - memory for descriptors
+//! 9. `span` - blocks of one class in a row
+//! 10. `pagemap` - what every 64 KiB of address space is
+//! 11. `room` - hints where free slabs are
+//! 12. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 13. `space` - finding slabs, and giving free memory back
+//! 14. `medium` - blocks of whole slabs
+//! 15. `large` - blocks that are mappings of their own
+//! 16. `heap` - thread heaps: the fast paths and their cold twins
+//! 17. `scavenger` - the thread that gives memory back while the program idles
+//! 18. `stats` - counters folded into a report
+//! 19. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod bell;
 pub mod footprint;
 pub mod foreign;
 pub mod guard;
@@ -35,6 +38,7 @@ pub mod pagemap;
 pub mod policy;
 pub mod process;
 pub mod room;
+pub mod scavenger;
 pub mod segment;
 pub mod sizes;
 pub mod space;

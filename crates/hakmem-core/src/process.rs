@@ -6,11 +6,12 @@
 use crate::heap;
 use crate::meta;
 use crate::policy::{self, NUMBERS, PROFILES, Problem, SWITCHES, Snapshot};
+use crate::scavenger;
 use crate::stats;
 use core::ffi::{CStr, c_char};
 use core::fmt::Write;
 use core::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU8,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
 use hakmem_os::console::{self, Console, STDERR};
@@ -23,6 +24,8 @@ const PATH_MAX: usize = 4096;
 static REPORT: AtomicU8 = AtomicU8::new(0);
 /// Where to, if not to a file.
 static REPORT_FD: AtomicI32 = AtomicI32::new(STDERR);
+/// Whether there may be a scavenger.
+static SCAVENGER: AtomicBool = AtomicBool::new(true);
 static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Called once when the program or the library has been loaded: reads the settings and registers for forks.
@@ -33,9 +36,18 @@ pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
     console::remember_stderr();
     thread::at_fork_in_child(heap::after_fork_in_child);
-    if environment.is_null() {
-        return;
+    if !environment.is_null() {
+        // SAFETY: the caller's.
+        unsafe { configure(environment) };
     }
+    // A program with more rights than its user gives them up thread by thread; it gets none that it does not know of.
+    if SCAVENGER.load(Relaxed) && !process::is_secure() {
+        scavenger::allow();
+    }
+}
+
+/// Puts the settings of the environment in force.
+unsafe fn configure(environment: *const *const c_char) {
     let mut snapshot = Snapshot::DEFAULT;
     // The profile first, so that single settings override it wherever they stand.
     // SAFETY: the caller's.
@@ -96,6 +108,10 @@ fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
             b"1" => REPORT.store(1, Relaxed),
             b"json" => REPORT.store(2, Relaxed),
             _ => refuse(name, value, &"one of these:", ["0", "1", "json"]),
+        },
+        b"HAKMEM_SCAVENGER" => match value {
+            b"0" | b"1" => SCAVENGER.store(value == b"1", Relaxed),
+            _ => refuse(name, value, &"one of these:", ["0", "1"]),
         },
         b"HAKMEM_STATS_FILE" => set_report_file(name, value),
         _ => refuse(

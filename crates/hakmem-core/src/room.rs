@@ -4,6 +4,7 @@
 //! Whoever changes a segment puts its bits right; the truth is the segment's own word. With them the sums that the bounds of
 //! policy are held against.
 
+use crate::bell;
 use crate::footprint;
 use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
@@ -93,6 +94,14 @@ pub fn note_dirty(slabs: isize) {
     if slabs != 0 {
         DIRTY_SLABS.fetch_add(slabs, Relaxed);
     }
+    if slabs > 0 {
+        bell::ring();
+    }
+}
+
+/// Slabs that are free and dirty now.
+pub fn dirty() -> usize {
+    DIRTY_SLABS.load(Relaxed).max(0) as usize
 }
 
 /// Segments mapped now.
@@ -103,5 +112,5 @@ pub fn mapped() -> usize {
 /// Whether `slabs` more free dirty slabs are more than policy keeps.
 pub fn must_purge(slabs: usize) -> bool {
     let policy = policy::current();
-    policy.decay_ms == 0 || (DIRTY_SLABS.load(Relaxed).max(0) as usize + slabs) * SLAB > policy.retain_bytes
+    policy.decay_ms == 0 || (dirty() + slabs) * SLAB > policy.retain_bytes
 }

@@ -79,6 +79,19 @@ fn sleep_while(word: &AtomicU32, value: u32) {
     unsafe { futex(word.as_ptr(), libc::FUTEX_WAIT, value, ptr::null()) };
 }
 
+/// Sleeps while `word` is `value`, at most so many milliseconds if a number is given. May return early.
+pub fn doze(word: &AtomicU32, value: u32, most_ms: Option<u64>) {
+    let time = most_ms.map(|ms| libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 });
+    count(Call::Other);
+    // SAFETY: FUTEX_WAIT reads the word and the time, and sleeps.
+    unsafe { futex(word.as_ptr(), libc::FUTEX_WAIT, value, time.as_ref().map_or(ptr::null(), ptr::from_ref)) };
+}
+
+/// Wakes whoever dozes on `word`.
+pub fn rouse(word: &AtomicU32) {
+    wake_one(word);
+}
+
 #[cold]
 fn wake_one(word: &AtomicU32) {
     count(Call::Other);

@@ -7,16 +7,22 @@
 //! Observable: [`kernel::calls`], the number of kernel calls by kind.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
 
 pub mod console;
 pub mod cpu;
+pub mod file;
 pub mod futex;
+pub mod helper;
 pub mod kernel;
 pub mod libc_calls;
 pub mod process;
 pub mod slot;
 mod syscall;
+pub mod task;
 pub mod thread;
 pub mod vm;

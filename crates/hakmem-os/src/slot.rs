@@ -5,9 +5,10 @@
 //! executable.
 //!
 //! # Safety
-//! The assembly reads and writes this thread's own words only, so no other thread can observe a torn or late value.
+//! The assembly reads and writes this thread's own words only, each by one instruction. [`clear`] writes another thread's.
 
 use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 global_asm!(
     ".pushsection .tbss.hakmem_slot,\"awT\",@nobits",
@@ -76,7 +77,7 @@ macro_rules! word {
 }
 
 word!(distance, set_distance, "0", "the distance from the static base to this thread's heap; zero without one.");
-word!(heap, set_heap, "8", "the address of this thread's heap; zero without one.");
+word!(heap, set_heap, "8", "the address of this thread's heap; zero without one, or when it must be looked for.");
 word!(state, set_state, "16", "what the heap keeps for itself about this thread; zero at first.");
 
 /// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero: one instruction and
@@ -99,4 +100,31 @@ pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> b
         );
     }
     false
+}
+
+/// The address of this thread's first word, for [`clear`].
+pub fn address() -> usize {
+    let address;
+    // SAFETY: reads the thread's pointer to itself, which the ABI keeps at its beginning; no memory is written.
+    unsafe {
+        asm!(
+            "mov {address}, qword ptr fs:[0]",
+            "add {address}, qword ptr [rip + hakmem_slot@GOTTPOFF]",
+            address = out(reg) address,
+            options(pure, readonly, nostack),
+        );
+    }
+    address
+}
+
+/// Zeroes the first two words of another thread's slot, so that it looks for its heap at its next call.
+///
+/// # Safety
+/// `address` came from [`address`] in a thread that has not ended.
+pub unsafe fn clear(address: usize) {
+    let words = address as *mut [AtomicUsize; 2];
+    // SAFETY: the caller's; aligned words, which that thread reads with single instructions.
+    for word in unsafe { &*words } {
+        word.store(0, Relaxed);
+    }
 }

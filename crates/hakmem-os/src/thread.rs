@@ -28,13 +28,11 @@ impl ExitHook {
     }
 
     /// Asks for the call, with `value` (not zero), when this thread exits. libc may allocate here for a key past its
-    /// first 32, so the caller's heap must already work.
-    pub fn arm(&self, value: usize) {
+    /// first 32, so the caller's heap must already work. False if there will be no call.
+    pub fn arm(&self, value: usize) -> bool {
         let key = self.0.load(Ordering::Acquire);
-        if key != NONE {
-            // SAFETY: the key was made by `register`.
-            unsafe { libc::pthread_setspecific(key, value as *const c_void) };
-        }
+        // SAFETY: the key was made by `register`.
+        key != NONE && unsafe { libc::pthread_setspecific(key, value as *const c_void) } == 0
     }
 }
 

@@ -50,7 +50,7 @@ rules! { holds_everywhere, "c", "c":
 // glibc 2.36: posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
 // threads stay locked in a child that was made without fork handlers.
 rules! { holds_here, "c", "c":
-    api_too_large api_aligned_alloc api_sized_frees fork_without_handlers
+    api_too_large api_aligned_alloc api_sized_frees fork_without_handlers idle_after_fork
 }
 
 rules! { holds_everywhere, "cxx", "cc":
@@ -238,6 +238,34 @@ fn memory_given_back() {
     let program = Program::build("c/memory_given_back.c");
     for who in ["alone", "exited", "others"] {
         on_hakmem(&program.preloaded().arg(who));
+    }
+}
+
+#[test]
+fn idle_process_gives_back() {
+    let program = Program::build("c/idle_process_gives_back.c");
+    for who in ["owner", "other", "main"] {
+        on_hakmem(&program.preloaded().arg(who));
+    }
+    // The test can fail: without the scavenger nothing goes back.
+    let without = program.preloaded().arg("owner").env("HAKMEM_SCAVENGER", "0").finish();
+    assert!(without.status.is_some_and(|status| !status.success()), "{without}");
+}
+
+#[test]
+fn idle_threads_come_back() {
+    let program = Program::build("c/idle_threads_come_back.c");
+    program.plain().arg("between").succeed();
+    for place in ["between", "handler", "undeferred"] {
+        on_hakmem(&program.preloaded().arg(place));
+    }
+}
+
+#[test]
+fn idle_in_a_sandbox() {
+    let program = Program::build("c/idle_in_a_sandbox.c");
+    for when in ["early", "late"] {
+        on_hakmem(&program.preloaded().arg(when));
     }
 }
 

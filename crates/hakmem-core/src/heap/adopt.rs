@@ -4,6 +4,7 @@
 //! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
 
 use super::{Big, GROUND, Heap, Status, Tally};
+use crate::bell;
 use crate::meta;
 use crate::pagemap;
 use crate::sizes::CLASSES;
@@ -16,6 +17,7 @@ use core::sync::atomic::{
 };
 use hakmem_os::futex::Lock;
 use hakmem_os::slot;
+use hakmem_os::task;
 use hakmem_os::thread::ExitHook;
 
 static POOL: Stack<Heap> = Stack::new();
@@ -27,7 +29,8 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Heaps that threads own.
 static OWNED: AtomicUsize = AtomicUsize::new(0);
 
-/// The slot's state word in a thread whose heap is gone for good.
+/// The slot's state word holds the anchor of this thread's heap, for when the other words were cleared; or this, once its heap is
+/// gone for good.
 const EXITING: usize = 1;
 
 /// Readies the process: the page map, the hook at thread exit. Called with the first heap; more calls do nothing.
@@ -55,16 +58,23 @@ pub(super) fn all() -> impl Iterator<Item = &'static Heap> {
 #[cold]
 #[inline(never)]
 pub(super) fn attach() -> Option<&'static Heap> {
-    if slot::state() == EXITING {
-        return None;
+    match slot::state() {
+        0 => {}
+        EXITING => return None,
+        anchor => return Some(Heap::at_anchor(anchor)),
     }
     let heap = take()?;
-    heap.status.store(Status::Owned as u32, Release);
+    heap.thread.store(task::id(), Relaxed);
+    heap.set_status(Status::Owned);
     OWNED.fetch_add(1, Relaxed);
+    slot::set_state(heap.anchor());
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
     // From here on this thread can allocate, which libc may do now.
-    EXIT.arm(heap.anchor());
+    if EXIT.arm(heap.anchor()) {
+        heap.place.store(slot::address(), Release);
+    }
+    bell::tell();
     Some(heap)
 }
 
@@ -100,15 +110,21 @@ pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
 
 /// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
 unsafe extern "C" fn leave(_anchor: *mut c_void) {
-    let Some(heap) = Heap::current() else { return };
-    // Destructors that run after this one may allocate and free: they borrow.
-    slot::set_state(EXITING);
-    slot::set_distance(0);
-    slot::set_heap(0);
+    let Some(heap) = Heap::for_slow_path() else { return };
     heap.flush_all();
-    heap.status.store(Status::Pooled as u32, Release);
+    {
+        let _inside = heap.enter();
+        heap.place.store(0, Relaxed);
+        // Destructors that run after this one may allocate and free: they borrow.
+        slot::set_state(EXITING);
+        slot::set_distance(0);
+        slot::set_heap(0);
+        heap.set_status(Status::Pooled);
+    }
     OWNED.fetch_sub(1, Relaxed);
-    POOL.push(heap);
+    let left = heap.0;
+    drop(heap);
+    POOL.push(left);
 }
 
 /// How many threads own a heap.
@@ -119,19 +135,28 @@ pub(super) fn owned() -> usize {
 /// In a child just forked: the other threads are gone. Their heaps go to the pool, but for those that were being changed.
 /// Single bins are never inconsistent: their fast paths commit by one store.
 pub extern "C" fn after_fork_in_child() {
-    let mine = Heap::current();
+    bell::after_fork_in_child();
+    let mine = match slot::state() {
+        0 | EXITING => None,
+        anchor => Some(Heap::at_anchor(anchor)),
+    };
     OWNED.store(usize::from(mine.is_some()), Relaxed);
+    if let Some(heap) = mine {
+        heap.thread.store(task::id(), Relaxed);
+    }
     for heap in all() {
         let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-        if heap.lock.is_held() && !(is_mine && heap.busy.get()) {
-            heap.status.store(Status::Lost as u32, Release);
+        if heap.lock.is_held() && !(is_mine && heap.busy.load(Relaxed)) {
+            heap.set_status(Status::Lost);
             if is_mine {
+                slot::set_state(0);
                 slot::set_distance(0);
                 slot::set_heap(0);
             }
-        } else if !is_mine && heap.status() == Status::Owned {
-            heap.busy.set(false);
-            heap.status.store(Status::Pooled as u32, Release);
+        } else if !is_mine && !matches!(heap.status(), Status::Pooled | Status::Lost) {
+            heap.busy.store(false, Relaxed);
+            heap.place.store(0, Relaxed);
+            heap.set_status(Status::Pooled);
             POOL.push(heap);
         }
     }

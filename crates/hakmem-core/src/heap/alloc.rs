@@ -20,14 +20,21 @@ use hakmem_os::{process, slot};
 fn pop(offset: usize) -> usize {
     let bins = slot::add_distance(&raw const GROUND as usize);
     // SAFETY: this thread's bin, or the ground's, whose lists are always empty.
-    let bin = unsafe { &*((bins + offset) as *const Bin) };
-    let block = bin.head.load(Relaxed);
-    if block != 0 {
-        // SAFETY: the first block of the list.
-        bin.head.store(unsafe { next_of(block) }, Relaxed);
-        bin.pops.store(bin.pops.load(Relaxed).wrapping_add(1), Relaxed);
+    unsafe { &*((bins + offset) as *const Bin) }.pop()
+}
+
+impl Bin {
+    /// Takes the first block; 0 if there is none. By the owner.
+    #[inline(always)]
+    fn pop(&self) -> usize {
+        let block = self.head.load(Relaxed);
+        if block != 0 {
+            // SAFETY: the first block of the list.
+            self.head.store(unsafe { next_of(block) }, Relaxed);
+            self.pops.store(self.pops.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+        block
     }
-    block
 }
 
 /// Allocates `size` bytes; null and ENOMEM when memory is out. Aligned to 16 from 16 bytes up, to 8 below.
@@ -116,6 +123,11 @@ impl Heap {
     #[inline]
     pub(super) fn supply(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
+        // The bin is empty, but in a borrowed heap, or for a thread whose slot was cleared and that came back.
+        let listed = self.bins[class].pop();
+        if listed != 0 {
+            return Some((listed, false));
+        }
         let block = lane.bump.get();
         // What others, or this bin, gave back comes before memory that nobody has touched.
         if block == lane.end.get() || lane.flushed.get() || self.inbox.load(Relaxed) != 0 {
@@ -141,7 +153,7 @@ fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
         return None;
     }
     let heap = Heap::for_slow_path();
-    if let Some(heap) = heap {
+    if let Some(heap) = &heap {
         heap.tick();
     }
     let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
@@ -150,7 +162,7 @@ fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
         (Big::Large, large::allocate(size, align))
     };
     let block = block?;
-    adopt::tally(heap, kind, |tally| {
+    adopt::tally(heap.as_deref(), kind, |tally| {
         tally.allocations.add(1);
         tally.bytes_in.add(usable_of(block.0) as u64);
     });
@@ -250,7 +262,7 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
             && now & (align - 1) == 0
         {
             let kind = if large::is_large(entry) { Big::Large } else { Big::Medium };
-            adopt::tally(Heap::for_slow_path(), kind, |tally| {
+            adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
                 tally.bytes_in.add(usable_of(now) as u64);
                 tally.bytes_out.add(old as u64);
             });

@@ -48,15 +48,17 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     bin.head.store(block as usize, Relaxed);
     // SAFETY: the bin's word.
     if unsafe { slot::count_down::<{ offset_of!(Bin, room) }>(anchor, distance) } {
-        bin_is_full(bin);
+        bin_is_full(block);
     }
 }
 
 #[inline(never)]
-extern "C" fn bin_is_full(bin: &Bin) {
-    let anchor = slot::heap();
-    let class = (core::ptr::from_ref(bin) as usize - (anchor - BINS_BYTES)) / size_of::<Bin>();
-    Heap::at_anchor(anchor).overflow(class);
+extern "C" fn bin_is_full(latest: *mut u8) {
+    let entry = pagemap::entry_anywhere(latest as usize);
+    // In a signal handler that interrupted a slow path the list grows; it is settled next time.
+    if let Some(heap) = Heap::at_anchor(anchor_in(entry)).begin() {
+        heap.overflow(class_in(entry));
+    }
 }
 
 #[inline(never)]
@@ -67,9 +69,13 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
     }
     let entry = pagemap::entry_anywhere(address);
     if is_small(entry) {
+        if slot::heap() == 0 {
+            // The first free of this thread, or the first one after its slot was cleared.
+            drop(Heap::for_slow_path());
+        }
         let anchor = slot::heap();
         if anchor != 0 && anchor_in(entry) == anchor {
-            // The map has two levels, so the fast path could not know.
+            // The map has two levels, or the slot was cleared, so the fast path could not know.
             // SAFETY: the page map says: a block of this class, ours.
             unsafe { push(anchor, bin_distance(class_in(entry)), block) }
         } else {
@@ -88,7 +94,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
     let heap = Heap::for_slow_path();
     match freed {
         Some((kind, bytes)) => {
-            adopt::tally(heap, kind, |tally| {
+            adopt::tally(heap.as_deref(), kind, |tally| {
                 tally.frees.add(1);
                 tally.bytes_out.add(bytes as u64);
             });

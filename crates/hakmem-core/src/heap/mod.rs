@@ -28,6 +28,7 @@
 mod adopt;
 mod alloc;
 mod free;
+mod idle;
 mod refill;
 mod remote;
 mod validate;
@@ -37,6 +38,7 @@ pub use alloc::{
     allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate, stays,
 };
 pub use free::{free, usable_size};
+pub use idle::{Found, take_from_idle};
 pub use validate::{Fault, validate};
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, SMALL_MAX, TABLE_MAX, class_of};
@@ -44,10 +46,12 @@ use crate::span::{Span, SpanList};
 use crate::sync::{Counter, Linked};
 use core::cell::Cell;
 use core::mem::offset_of;
+use core::ops::Deref;
 use core::ptr;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicUsize,
-    Ordering::{Acquire, Relaxed},
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    compiler_fence,
 };
 use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
@@ -114,6 +118,10 @@ pub enum Status {
     Owned = 1,
     /// Its owner vanished in a fork while it was being changed; never touched again.
     Lost = 2,
+    /// Some thread's, which seems to do nothing: see `idle`.
+    Suspect = 3,
+    /// Some thread's, which does nothing; what it had at hand was taken.
+    Taken = 4,
 }
 
 /// Blocks of another heap on their way to it.
@@ -141,8 +149,9 @@ pub struct Heap {
     older: AtomicPtr<Heap>,
     status: AtomicU32,
     lock: Lock,
-    /// Whether the owner is in a slow path: a signal handler that allocates in the middle of one must keep out.
-    busy: Cell<bool>,
+    /// Whether the owner is in a slow path: a signal handler that allocates in the middle of one must keep out, and so must who
+    /// takes from idle threads.
+    busy: AtomicBool,
     /// Slow paths taken, to read the clock now and then.
     ticks: Cell<u32>,
     /// Blocks freed by others, a chain pushed as a whole.
@@ -151,6 +160,11 @@ pub struct Heap {
     inbox_bytes: AtomicUsize,
     /// Lookups that found no block of ours.
     misses: Counter,
+    /// The owner's number, and where its slot is; 0 if it does not say when it ends.
+    thread: AtomicU32,
+    place: AtomicUsize,
+    /// What `idle` saw at its last look.
+    seen: AtomicUsize,
     outgoing: [Outgoing; ROUTES],
     /// Medium and large blocks.
     tallies: [Tally; 2],
@@ -159,7 +173,7 @@ pub struct Heap {
     lanes: [Lane; CLASSES],
 }
 
-const SHARED_BYTES: usize = 64 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
+const SHARED_BYTES: usize = 88 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
 
 const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
@@ -233,12 +247,28 @@ fn is_small(entry: usize) -> bool {
     (entry as isize) < 0
 }
 
+/// A heap whose owner is in a slow path.
+struct Working(&'static Heap);
+
+impl Deref for Working {
+    type Target = Heap;
+
+    fn deref(&self) -> &Heap {
+        self.0
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.busy.store(false, Relaxed);
+    }
+}
+
 /// Work on a heap's spans under its lock. Spans that became empty are released when the lock is free again, since that may
 /// take a kernel call.
 struct Inside<'a> {
     heap: &'a Heap,
     held: Option<Held<'a>>,
-    by_owner: bool,
     retired: SpanList,
 }
 
@@ -252,18 +282,27 @@ impl Heap {
         unsafe { &*((anchor - ANCHOR) as *const Heap) }
     }
 
-    /// This thread's heap, if it has one.
-    #[inline]
-    fn current() -> Option<&'static Heap> {
-        let anchor = slot::heap();
-        (anchor != 0).then(|| Heap::at_anchor(anchor))
-    }
-
     /// This thread's heap for a slow path: made or adopted if need be; `None` for a thread that is exiting, for a signal
     /// handler that interrupted a slow path, and where memory is out.
-    fn for_slow_path() -> Option<&'static Heap> {
-        let heap = Heap::current().or_else(adopt::attach)?;
-        (!heap.busy.get()).then_some(heap)
+    fn for_slow_path() -> Option<Working> {
+        let heap = match slot::heap() {
+            0 => adopt::attach()?,
+            anchor => Heap::at_anchor(anchor),
+        };
+        heap.begin()
+    }
+
+    /// Begins a slow path of this thread's heap, unless one is under way.
+    fn begin(&'static self) -> Option<Working> {
+        if self.busy.load(Relaxed) {
+            return None;
+        }
+        self.busy.store(true, Relaxed);
+        compiler_fence(SeqCst);
+        if self.status() != Status::Owned || slot::heap() == 0 {
+            self.come_back();
+        }
+        Some(Working(self))
     }
 
     /// What this heap is at the moment.
@@ -271,8 +310,15 @@ impl Heap {
         match self.status.load(Acquire) {
             0 => Status::Pooled,
             1 => Status::Owned,
-            _ => Status::Lost,
+            2 => Status::Lost,
+            3 => Status::Suspect,
+            _ => Status::Taken,
         }
+    }
+
+    /// Under the lock, but for a heap that no thread has.
+    fn set_status(&self, status: Status) {
+        self.status.store(status as u32, Release);
     }
 
     /// Every heap ever made, latest first.
@@ -280,21 +326,19 @@ impl Heap {
         adopt::all()
     }
 
+    fn inside<'a>(&'a self, held: Held<'a>) -> Inside<'a> {
+        Inside { heap: self, held: Some(held), retired: SpanList::default() }
+    }
+
     /// Takes the lock as the owner.
     fn enter(&self) -> Inside<'_> {
-        self.busy.set(true);
-        Inside { heap: self, held: Some(self.lock.lock()), by_owner: true, retired: SpanList::default() }
+        self.inside(self.lock.lock())
     }
 
     /// Takes the lock as somebody else, if it is free.
     fn visit(&self) -> Option<Inside<'_>> {
         let held = self.lock.try_lock()?;
-        (self.status() != Status::Lost).then(|| Inside {
-            heap: self,
-            held: Some(held),
-            by_owner: false,
-            retired: SpanList::default(),
-        })
+        (self.status() != Status::Lost).then(|| self.inside(held))
     }
 
     /// Brings `held` up to date with what the fast paths did.
@@ -324,9 +368,6 @@ impl Heap {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         drop(self.held.take());
-        if self.by_owner {
-            self.heap.busy.set(false);
-        }
         while let Some(span) = self.retired.pop() {
             refill::release(span);
         }
@@ -413,12 +454,11 @@ pub fn misses_and_heaps() -> (u64, u64) {
     Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
 }
 
-/// Gives back all that this thread's heap caches, and all that came in for other heaps.
+/// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
+/// keep at hand.
 pub fn collect() {
     if let Some(heap) = Heap::for_slow_path() {
         heap.flush_all();
     }
-    for heap in Heap::all() {
-        heap.serve();
-    }
+    idle::take_from_waiting();
 }

@@ -4,6 +4,7 @@
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
 use super::{Heap, Inside, adopt, class_in, entry_for, is_small};
+use crate::bell;
 use crate::guard;
 use crate::large;
 use crate::pagemap;
@@ -101,7 +102,7 @@ impl Heap {
         let lane = &self.lanes[class];
         self.settle(class);
         lane.limit.set(most_held(class));
-        if lane.held.get() >= lane.limit.get() && !self.busy.get() {
+        if lane.held.get() >= lane.limit.get() {
             lane.flushed.set(true);
             self.flush(class, lane.limit.get() / 2);
         }
@@ -138,19 +139,7 @@ impl Heap {
     /// Gives everything this heap has at hand back to the spans, and empty spans to their segments. By its owner.
     pub(super) fn flush_all(&self) {
         self.send_all();
-        for class in 0..CLASSES {
-            self.settle(class);
-            if self.bins[class].head.load(Relaxed) != 0 {
-                self.flush(class, 0);
-            }
-            self.lanes[class].held.set(0);
-            self.grant(class);
-        }
-        let inside = self.enter();
-        inside.drain_to_spans();
-        for class in 0..CLASSES {
-            inside.return_run(class);
-        }
+        self.enter().empty();
     }
 
     /// Serves a heap whose owner may be asleep: what others freed goes back to its spans.
@@ -166,9 +155,12 @@ impl Heap {
     pub(super) fn tick(&self) {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
-        if ticks.is_multiple_of(TICKS) && space::pass_is_due() {
-            space::purge(false);
-            large::release_kept(false);
+        if ticks.is_multiple_of(TICKS) {
+            bell::ring();
+            if space::pass_is_due() {
+                space::purge(false);
+                large::release_kept(false);
+            }
         }
     }
 }
@@ -306,6 +298,20 @@ impl Inside<'_> {
         } else if !span.is_listed() {
             lane.partial.push(span);
         }
+    }
+
+    /// Gives everything the heap has at hand back to its spans. By its owner, or by who acts as the owner.
+    pub(super) fn empty(&self) {
+        for class in 0..CLASSES {
+            self.heap.settle(class);
+            let list = self.heap.bins[class].head.swap(0, Relaxed);
+            // SAFETY: the bin's list, blocks of this heap.
+            unsafe { self.put_all(list) };
+            self.heap.lanes[class].held.set(0);
+            self.heap.grant(class);
+            self.return_run(class);
+        }
+        self.drain_to_spans();
     }
 
     /// Gives the unused part of a run back to its span.

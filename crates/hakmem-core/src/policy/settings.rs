@@ -105,6 +105,8 @@ numbers! {
         "How long free memory stays resident before it goes back to the system; 0 gives it back at once.";
     retain_bytes = 512 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_RETAIN_BYTES",
         "Free resident memory above this goes back at once, without waiting for the decay.";
+    scavenge_from = 32 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_SCAVENGE_FROM",
+        "A process with this much mapped gets a scavenger, the thread that gives memory back while it idles.";
 }
 
 /// The settings that are not numbers.
@@ -115,6 +117,13 @@ pub static SWITCHES: &[Switch] = &[
         default: "default",
         accepts: "default | small | throughput",
         doc: "A named set of the numbers above; single settings still override it.",
+    },
+    Switch {
+        name: "scavenger",
+        env: "HAKMEM_SCAVENGER",
+        default: "1",
+        accepts: "0 | 1",
+        doc: "Whether there may be a scavenger; without it memory goes back only while the program allocates and frees.",
     },
     Switch {
         name: "stats",
@@ -148,7 +157,13 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "small",
         doc: "Smallest footprint: short caches, memory goes back early.",
-        values: &[("cache_bytes", 8 * KIB), ("cache_blocks", 64), ("decay_ms", 50), ("retain_bytes", 8 * MIB)],
+        values: &[
+            ("cache_bytes", 8 * KIB),
+            ("cache_blocks", 64),
+            ("decay_ms", 50),
+            ("retain_bytes", 8 * MIB),
+            ("scavenge_from", 8 * MIB),
+        ],
     },
     Profile {
         name: "throughput",

@@ -1,0 +1,32 @@
+/* The child of a process whose scavenger runs has none; it gets its own when it has as much to give back, and so
+   does its child. */
+#include "check.h"
+
+enum { BLOCKS = 100000, SIZE = 1000, GENERATIONS = 3 };
+
+static void *blocks[BLOCKS];
+
+static void live_a_while(void) {
+    size_t before = resident();
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(SIZE);
+        memset(blocks[i], 1, SIZE);
+    }
+    size_t bound = before + (resident() - before) / 20;
+    for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
+    int waited = 0;
+    for (; waited < 10000 && resident() > bound; waited += 50) usleep(50000);
+    CHECK(resident() <= bound, "%zu KB are left", (resident() - before) >> 10);
+}
+
+int main(void) {
+    for (int generation = 0; generation < GENERATIONS; generation++) {
+        live_a_while();
+        pid_t child = fork();
+        if (child) {
+            reap(child);
+            return 0;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* A process that freed everything and idles gives its memory back by itself, with no call of the allocator and no thread that
+   runs: to within 5 % of the peak above its start. argv[1] says who freed: "owner" the threads their own blocks, in random
+   order; "other" each thread its neighbour's; "main" the main thread, while the owners sleep. argv[2] multiplies the blocks. */
+#include "check.h"
+#include <sys/mman.h>
+
+enum { THREADS = 8, BLOCKS = 50000 };
+
+static void **blocks[THREADS];
+static size_t count = BLOCKS;
+static pthread_barrier_t ready, freed, over;
+static const char *who = "owner";
+
+static unsigned next(unsigned *state) {
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static void release(int thread) {
+    unsigned state = 77;
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t j = next(&state) % (i + 1);
+        void *block = blocks[thread][i];
+        blocks[thread][i] = blocks[thread][j];
+        blocks[thread][j] = block;
+    }
+    for (size_t i = 0; i < count; i++) free(blocks[thread][i]);
+}
+
+static void *work(void *argument) {
+    int thread = (int)(intptr_t)argument;
+    unsigned state = thread + 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = next(&state) % 780;
+        blocks[thread][i] = malloc(size);
+        memset(blocks[thread][i], 1, size);
+    }
+    pthread_barrier_wait(&ready);
+    if (!strcmp(who, "owner")) release(thread);
+    if (!strcmp(who, "other")) release((thread + 1) % THREADS);
+    pthread_barrier_wait(&freed);
+    pthread_barrier_wait(&over);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    pthread_t threads[THREADS];
+    if (argc > 1) who = argv[1];
+    if (argc > 2) count = BLOCKS * strtoul(argv[2], NULL, 10);
+    for (int i = 0; i < THREADS; i++) {
+        size_t bytes = count * sizeof(void *);
+        blocks[i] = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    }
+    pthread_barrier_init(&ready, NULL, THREADS + 1);
+    pthread_barrier_init(&freed, NULL, THREADS + 1);
+    pthread_barrier_init(&over, NULL, THREADS + 1);
+    size_t before = resident();
+    for (int i = 0; i < THREADS; i++) threads[i] = start(work, (void *)(intptr_t)i);
+    pthread_barrier_wait(&ready);
+    size_t peak = resident(), bound = before + (peak - before) / 20;
+    CHECK(peak > before + (100 << 20), "the program was large");
+    if (!strcmp(who, "main")) {
+        for (int i = 0; i < THREADS; i++) release(i);
+    }
+    pthread_barrier_wait(&freed);
+    int waited = 0;
+    for (; resident() > bound && waited < 10000; waited += 100) usleep(100000);
+    CHECK(resident() <= bound, "%zu MB at the peak, %zu MB %d ms later", (peak - before) >> 20,
+          (resident() - before) >> 20, waited);
+    if (getenv("VERBOSE")) printf("%zu MB, %zu KB after %d ms\n", (peak - before) >> 20, (resident() - before) >> 10, waited);
+    pthread_barrier_wait(&over);
+    for (int i = 0; i < THREADS; i++) join(threads[i]);
+    return 0;
+}
