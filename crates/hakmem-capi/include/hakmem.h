@@ -147,6 +147,16 @@ HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
  */
 void hak_collect(void) HAK_NOTHROW;
 
+/**
+ * For programs that defragment: 1 if freeing `block` and allocating its size again in this thread would help to give
+ * memory back, because few blocks are left where it lies and there is room for them elsewhere. 0 for other live blocks,
+ * and for anything that is no block of this allocator. A hint of some tens of nanoseconds, from any thread.
+ *
+ * Move in the order ask, allocate, copy, free, one block after the other: the next block allocated after an answer of 1
+ * does not come from where the one before left room.
+ */
+HAK_NODISCARD int hak_worth_moving(const void *block) HAK_NOTHROW;
+
 /** What the allocator has done since the process started, and what it holds now. */
 typedef struct hak_stats_t {
     uint64_t allocations;       /**< blocks allocated */

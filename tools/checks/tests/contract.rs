@@ -242,6 +242,16 @@ fn memory_given_back() {
 }
 
 #[test]
+fn worth_moving() {
+    let program = Program::build_with("c/worth_moving.c", &[&library().archive]);
+    for (size, order) in
+        [("64", "in-order"), ("64", "shuffled"), ("2000", "shuffled"), ("0", "shuffled"), ("0", "of-another")]
+    {
+        on_hakmem(&program.plain().arg(size).arg(order));
+    }
+}
+
+#[test]
 fn api_malloc_trim() {
     // No decay in between: what is free is still there to be given back.
     on_hakmem(&Program::build("c/api_malloc_trim.c").preloaded().env("HAKMEM_DECAY_MS", "3600000"));

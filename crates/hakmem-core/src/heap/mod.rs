@@ -31,6 +31,7 @@ mod free;
 mod refill;
 mod remote;
 mod validate;
+mod worth;
 
 pub use adopt::{after_fork_in_child, start};
 pub use alloc::{
@@ -38,6 +39,7 @@ pub use alloc::{
 };
 pub use free::{free, usable_size};
 pub use validate::{Fault, validate};
+pub use worth::worth_moving;
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, SMALL_MAX, TABLE_MAX, class_of};
 use crate::span::{Span, SpanList};
@@ -85,6 +87,10 @@ pub struct Lane {
     limit: Cell<u32>,
     /// Spans with blocks to give; under the lock.
     partial: SpanList,
+    /// Blocks of this heap's spans that their spans hold: on their lists, and not yet carved. Under the lock.
+    spare: Counter,
+    /// The span that last gave blocks to the bin; under the lock.
+    filling: Cell<*const Span>,
     bumped: Counter,
     popped: Counter,
     pushed: Counter,
@@ -286,15 +292,20 @@ impl Heap {
         Inside { heap: self, held: Some(self.lock.lock()), by_owner: true, retired: SpanList::default() }
     }
 
-    /// Takes the lock as somebody else, if it is free.
+    /// Takes the lock, as whoever this is, if it is free.
     fn visit(&self) -> Option<Inside<'_>> {
-        let held = self.lock.try_lock()?;
-        (self.status() != Status::Lost).then(|| Inside {
-            heap: self,
-            held: Some(held),
-            by_owner: false,
-            retired: SpanList::default(),
-        })
+        let by_owner = Heap::current().is_some_and(|mine| ptr::eq(mine, self));
+        if by_owner && self.busy.replace(true) {
+            return None;
+        }
+        let held = self.lock.try_lock();
+        if held.is_none() || self.status() == Status::Lost {
+            if by_owner {
+                self.busy.set(false);
+            }
+            return None;
+        }
+        Some(Inside { heap: self, held, by_owner, retired: SpanList::default() })
     }
 
     /// Brings `held` up to date with what the fast paths did.
