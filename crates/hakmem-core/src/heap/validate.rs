@@ -52,7 +52,7 @@ pub fn validate() -> Result<u64, Fault> {
     Ok(live)
 }
 
-fn is_mapped(segment: &'static Segment) -> bool {
+pub(super) fn is_mapped(segment: &'static Segment) -> bool {
     segment::containing(segment.base()).is_some_and(|found| core::ptr::eq(found, segment))
 }
 
