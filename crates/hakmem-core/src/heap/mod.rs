@@ -20,7 +20,11 @@
 //!   blocks on the list  =  held + (granted - room) - pops
 //! ```
 //!
-//! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since.
+//! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since. Of one lane
+//!
+//! ```text
+//!   spare  =  sum over the listed spans of (free + capacity - carved)
+//! ```
 //!
 //! # Safety
 //! Heaps come from `meta` and are never unmapped, so a reference to one is good for ever. Lists run through free blocks.
@@ -423,7 +427,7 @@ pub fn row(class: usize) -> Row {
         row.remote_sent += lane.sent.get();
         row.remote_received += lane.received.get();
         row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
-        row.free_bytes += lane.spare.get() * block;
+        row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
     row.frees += adopt::stray_frees(class);
     row.remote_sent += adopt::stray_frees(class);
