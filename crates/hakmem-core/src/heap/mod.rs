@@ -317,20 +317,15 @@ impl Heap {
         Inside { heap: self, held: Some(self.lock.lock()), by_owner: true, retired: SpanList::default() }
     }
 
-    /// Takes the lock, as whoever this is, if it is free.
+    /// Takes the lock as somebody else, if it is free.
     fn visit(&self) -> Option<Inside<'_>> {
-        let by_owner = Heap::current().is_some_and(|mine| ptr::eq(mine, self));
-        if by_owner && self.busy.replace(true) {
-            return None;
-        }
-        let held = self.lock.try_lock();
-        if held.is_none() || self.status() == Status::Lost {
-            if by_owner {
-                self.busy.set(false);
-            }
-            return None;
-        }
-        Some(Inside { heap: self, held, by_owner, retired: SpanList::default() })
+        let held = self.lock.try_lock()?;
+        (self.status() != Status::Lost).then(|| Inside {
+            heap: self,
+            held: Some(held),
+            by_owner: false,
+            retired: SpanList::default(),
+        })
     }
 
     /// Brings `held` up to date with what the fast paths did.

@@ -22,33 +22,45 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Whether freeing `block` and allocating it again, in this thread, would help to give memory back. Never for what is not
 /// a live small block of ours. Waits for nothing: while somebody is at work on the heap that owns the block, the answer is no.
 pub fn worth_moving(block: *const u8) -> bool {
-    let address = block as usize;
-    let entry = pagemap::entry_anywhere(address);
+    let entry = pagemap::entry_anywhere(block as usize);
     if !is_small(entry) {
         return false;
     }
-    let (owner, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
-    let Some(inside) = owner.visit() else { return false };
-    if !span_of(address).is_some_and(|span| inside.is_sparse(span, class)) {
-        return false;
-    }
-    if inside.by_owner {
-        inside.uncover(class);
-    } else {
-        drop(inside);
-        if let Some(inside) = Heap::current().and_then(Heap::visit) {
-            inside.uncover(class);
+    let Some(mine) = Heap::for_slow_path() else { return false };
+    // A signal handler that allocates in between must keep out.
+    mine.busy.set(true);
+    let worth = mine.looks_worth_moving(block as usize, entry);
+    mine.busy.set(false);
+    worth
+}
+
+impl Heap {
+    /// As the heap of the asking thread.
+    fn looks_worth_moving(&self, block: usize, entry: usize) -> bool {
+        let (owner, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
+        let Some(inside) = owner.visit() else { return false };
+        if !span_of(block).is_some_and(|span| inside.is_sparse(span, class, self)) {
+            return false;
         }
+        if ptr::eq(owner, self) {
+            inside.uncover(class);
+        } else {
+            drop(inside);
+            if let Some(inside) = self.visit() {
+                inside.uncover(class);
+            }
+        }
+        true
     }
-    true
 }
 
 impl Inside<'_> {
     /// Whether `span` should be emptied: it is no fuller than its class is on average, an eighth more at most and never above
-    /// three quarters; others have room for what it holds; and no blocks are being handed out of it.
-    fn is_sparse(&self, span: &Span, class: usize) -> bool {
+    /// three quarters; others have room for what it holds; and no blocks are being handed out of it. Whether one is being
+    /// carved is known of the asking thread's own heap, `mine`; that of another thread counts as full.
+    fn is_sparse(&self, span: &Span, class: usize, mine: &Heap) -> bool {
         let lane = &self.heap.lanes[class];
-        let carving = self.by_owner && lane.bump.get() != lane.end.get() && ptr::eq(lane.run.get(), span);
+        let carving = ptr::eq(self.heap, mine) && lane.bump.get() != lane.end.get() && ptr::eq(lane.run.get(), span);
         if carving || ptr::eq(lane.filling.get(), span) {
             return false;
         }
@@ -66,7 +78,7 @@ impl Inside<'_> {
         self.heap.settle(class);
         loop {
             let block = bin.head.load(Relaxed);
-            if !span_of(block).is_some_and(|span| self.is_sparse(span, class)) {
+            if !span_of(block).is_some_and(|span| self.is_sparse(span, class, self.heap)) {
                 return;
             }
             // SAFETY: the first block of this thread's bin, which leaves it for its span.
