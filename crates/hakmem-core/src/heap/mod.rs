@@ -48,7 +48,7 @@ pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, SPAN_SLABS, TABLE_MAX, class_of};
-use crate::span::{Span, SpanList};
+use crate::span::SpanList;
 use crate::sync::{Counter, Linked};
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -82,7 +82,6 @@ pub struct Lane {
     /// Next block of the run, and the end of the run. Equal when it is used up.
     bump: Cell<usize>,
     end: Cell<usize>,
-    run: Cell<*const Span>,
     /// Whether the run's blocks are zero.
     fresh: Cell<bool>,
     /// Whether the bin gave blocks to spans that it has not looked for since.
@@ -95,8 +94,6 @@ pub struct Lane {
     partial: SpanList,
     /// Blocks of this heap's spans that their spans hold: on their lists, and not yet carved. Under the lock.
     spare: Counter,
-    /// The span that last gave blocks to the bin; under the lock.
-    filling: Cell<*const Span>,
     bumped: Counter,
     popped: Counter,
     pushed: Counter,
@@ -196,6 +193,8 @@ const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
     assert!(offset_of!(Heap, bins) == ANCHOR - BINS_BYTES);
     assert!(size_of::<Bin>() == 16);
+    // What a thread costs that allocates next to nothing.
+    assert!(size_of::<Heap>() <= 10 << 10);
 };
 
 // SAFETY: the module's doc says which thread may touch which field when.

@@ -91,7 +91,6 @@ impl Heap {
         lane.bump.set(bump);
         lane.end.set(end);
         lane.fresh.set(fresh);
-        lane.run.set(span);
     }
 
     /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
@@ -184,7 +183,7 @@ fn most_held(class: usize) -> u32 {
     (bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
-/// The span that a block of ours lies in.
+/// The span that a block of ours lies in, or a run that is not used up.
 pub(super) fn span_of(block: usize) -> Option<&'static Span> {
     let segment = segment::containing(block)?;
     let slab = block / SLAB % SLABS;
@@ -214,7 +213,6 @@ impl Inside<'_> {
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
             lane.spare.sub(u64::from(chain.count));
-            lane.filling.set(span);
         } else {
             lane.spare.sub(u64::from(span.capacity() - span.carved_blocks()));
             self.heap.take_run(class, span);
@@ -320,8 +318,7 @@ impl Inside<'_> {
         if bump == lane.end.get() {
             return;
         }
-        // SAFETY: a run that is not used up has a span, which lives in a descriptor for ever.
-        let span: &'static Span = unsafe { &*lane.run.get() };
+        let Some(span) = span_of(bump) else { return };
         lane.bump.set(lane.end.get());
         span.return_run(bump);
         lane.spare.add(u64::from(span.capacity() - span.carved_blocks()));

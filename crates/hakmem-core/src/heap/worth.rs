@@ -57,11 +57,13 @@ impl Heap {
 impl Inside<'_> {
     /// Whether `span` should be emptied: it is no fuller than its class is on average, an eighth more at most and never above
     /// three quarters; others have room for what it holds; and no blocks are being handed out of it. Whether one is being
-    /// carved is known of the asking thread's own heap, `mine`; that of another thread counts as full.
+    /// carved is known of the asking thread's own heap, `mine`; that of another thread is as good as full.
     fn is_sparse(&self, span: &Span, class: usize, mine: &Heap) -> bool {
         let lane = &self.heap.lanes[class];
-        let carving = ptr::eq(self.heap, mine) && lane.bump.get() != lane.end.get() && ptr::eq(lane.run.get(), span);
-        if carving || ptr::eq(lane.filling.get(), span) {
+        let carving = ptr::eq(self.heap, mine)
+            && lane.bump.get() != lane.end.get()
+            && span_of(lane.bump.get()).is_some_and(|run| ptr::eq(run, span));
+        if carving || span.is_drawn() {
             return false;
         }
         let (used, capacity) = (u64::from(span.carved_blocks() - span.free_blocks()), u64::from(span.capacity()));
