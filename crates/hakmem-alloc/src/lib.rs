@@ -12,6 +12,7 @@
 //! let stats = GLOBAL.stats();
 //! assert!(stats.allocations > 1000);
 //! assert!(stats.live_bytes > 0);
+//! assert!(!GLOBAL.worth_moving(words.as_ptr().cast()), "a block with its pages to itself");
 //!
 //! drop(words);
 //! GLOBAL.collect();
@@ -95,6 +96,12 @@ impl Hakmem {
     /// The overall numbers.
     pub fn stats(&self) -> Stats {
         hakmem_core::stats::totals()
+    }
+
+    /// Whether freeing `block` and allocating its size again in this thread would help to give memory back: for programs
+    /// that defragment, block after block in the order ask, allocate, copy, free. False for what is not a live block.
+    pub fn worth_moving(&self, block: *const u8) -> bool {
+        heap::worth_moving(block)
     }
 
     /// Gives everything back that this thread caches, and all free memory to the system.

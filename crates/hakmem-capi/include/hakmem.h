@@ -147,13 +147,23 @@ HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
  */
 void hak_collect(void) HAK_NOTHROW;
 
+/**
+ * For programs that defragment: 1 if freeing `block` and allocating its size again in this thread would help to give
+ * memory back, because few blocks are left where it lies and there is room for them elsewhere. 0 for other live blocks,
+ * and for anything that is no block of this allocator. A hint of some tens of nanoseconds, from any thread.
+ *
+ * Move in the order ask, allocate, copy, free, one block after the other: the next block allocated after an answer of 1
+ * does not come from where the one before left room.
+ */
+HAK_NODISCARD int hak_worth_moving(const void *block) HAK_NOTHROW;
+
 /** What the allocator has done since the process started, and what it holds now. */
 typedef struct hak_stats_t {
     uint64_t allocations;       /**< blocks allocated */
     uint64_t frees;             /**< blocks freed */
     uint64_t live_bytes;        /**< bytes in the program's hands, each block at its full size */
-    uint64_t cached_bytes;      /**< bytes of free blocks that threads keep at hand */
-    uint64_t free_bytes;        /**< bytes free inside spans that are in use, tails included */
+    uint64_t cached_bytes;      /**< bytes of free blocks that threads keep at hand or hand to each other */
+    uint64_t free_bytes;        /**< bytes free inside spans that are in use, tails and slack included */
     uint64_t dirty_bytes;       /**< bytes free and resident, waiting for the decay */
     uint64_t purged_bytes;      /**< bytes free and not resident: given back, or never touched */
     uint64_t metadata_bytes;    /**< bytes of descriptors, thread heaps and tables */

@@ -40,20 +40,26 @@ pub struct Info<T> {
     keepcost: T,
 }
 
+/// As near as glibc's meanings allow, so that the seven quantities of the statistics follow from the fields:
+///
+/// ```text
+///   live = uordblks + hblkhd      cached = fsmblks          mapped = arena + hblkhd
+///   dirty = keepcost              metadata = usmblks        free in spans = fordblks - fsmblks - keepcost
+///   purged = arena - uordblks - fordblks - usmblks
+/// ```
 fn info<T: Default>(number: impl Fn(u64) -> T) -> Info<T> {
     let totals = stats::totals();
-    let large = large::extent();
-    let free = totals.cached_bytes + totals.free_bytes + totals.dirty_bytes;
+    let (large_blocks, large_bytes) = stats::live_large();
     Info {
-        arena: number(totals.mapped_bytes.saturating_sub(large.mapped as u64)),
+        arena: number(totals.mapped_bytes.saturating_sub(large_bytes)),
         ordblks: number(totals.segments),
         smblks: T::default(),
-        hblks: number(stats::live_large_blocks()),
-        hblkhd: number(large.mapped as u64),
-        usmblks: T::default(),
-        fsmblks: T::default(),
-        uordblks: number(totals.live_bytes),
-        fordblks: number(free),
+        hblks: number(large_blocks),
+        hblkhd: number(large_bytes),
+        usmblks: number(totals.metadata_bytes),
+        fsmblks: number(totals.cached_bytes),
+        uordblks: number(totals.live_bytes.saturating_sub(large_bytes)),
+        fordblks: number(totals.cached_bytes + totals.free_bytes + totals.dirty_bytes),
         keepcost: number(totals.dirty_bytes),
     }
 }

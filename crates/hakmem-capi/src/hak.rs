@@ -6,8 +6,8 @@
 use crate::glibc::malloc_trim;
 use crate::malloc;
 use core::ffi::{c_char, c_int, c_void};
-use hakmem_core::process;
 use hakmem_core::stats::{self, Totals};
+use hakmem_core::{heap, process};
 use hakmem_os::console::Console;
 
 macro_rules! same {
@@ -52,6 +52,12 @@ pub extern "C" fn hak_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_collect() {
     malloc_trim(0);
+}
+
+/// Whether freeing `block` and allocating it again would help to give memory back: 1 or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn hak_worth_moving(block: *const c_void) -> c_int {
+    c_int::from(heap::worth_moving(block.cast()))
 }
 
 /// Fills in the statistics.

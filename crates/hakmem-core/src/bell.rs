@@ -7,6 +7,7 @@
 //! The place of the thread's function holds that, or null while no thread may be started.
 
 use crate::footprint;
+use crate::meta;
 use crate::policy;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32,
@@ -74,7 +75,7 @@ fn wake(state: u32) {
     }
     // SAFETY: what `allow` stored, before it let the state be NONE.
     let entry = unsafe { core::mem::transmute::<*mut (), extern "C" fn() -> !>(ENTRY.load(Acquire)) };
-    if is_shut_in() || !helper::start(entry) {
+    if is_shut_in() || !helper::start(entry, meta::note_mapped) {
         STATE.store(NEVER, Relaxed);
     }
 }

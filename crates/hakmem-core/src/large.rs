@@ -54,13 +54,20 @@ static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 pub struct Extent {
     /// Mapped in all.
     pub mapped: usize,
-    /// Of that, freed and kept.
+    /// Of that, freed and kept, or refused by the kernel.
     pub kept: usize,
 }
 
 /// What large blocks hold.
 pub fn extent() -> Extent {
     Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(Relaxed) }
+}
+
+/// Bytes of the freed mappings that stand in slots, found by looking; exact at rest.
+pub fn count_kept() -> usize {
+    // SAFETY: null or a descriptor, which lives for ever.
+    let large = KEPT.iter().filter_map(|slot| unsafe { slot.load(Acquire).as_ref() });
+    large.map(|large| large.bytes.load(Relaxed)).sum()
 }
 
 /// Bytes of the mapping for a request; `None` where no address space could hold it.
@@ -161,6 +168,7 @@ fn unmap_or_wait(large: &'static Large) -> bool {
         pagemap::set(base, 1, pagemap::FREED);
         REFUSED.store(true, Relaxed);
         if !put_in_slot(large) {
+            KEPT_BYTES.fetch_add(bytes, Relaxed);
             STUCK.push(large);
         }
         return false;
@@ -208,9 +216,11 @@ fn take_kept(bytes: usize, align: usize) -> Option<&'static Large> {
 /// Unmaps kept mappings: all, or those that an earlier pass found kept already. Returns whether there were any.
 pub fn release_kept(everything: bool) -> bool {
     let mut any = false;
-    while let Some(large) = STUCK.pop()
-        && unmap_or_wait(large)
-    {
+    while let Some(large) = STUCK.pop() {
+        KEPT_BYTES.fetch_sub(large.bytes.load(Relaxed), Relaxed);
+        if !unmap_or_wait(large) {
+            break;
+        }
         any = true;
     }
     for slot in &KEPT {

@@ -6,10 +6,10 @@
 //! 2. `sizes` - size classes and span sizes, proved at compile time
 //! 3. `sync` - counters with one writer, a lock-free stack
 //! 4. `footprint` - bytes mapped, now and at most
-//! 5. `bell` - wakes the scavenger
-//! 6. `guard` - names misuse
-//! 7. `foreign` - blocks of libc's own allocator
-//! 8. `meta` - memory for descriptors
+//! 5. `guard` - names misuse
+//! 6. `foreign` - blocks of libc's own allocator
+//! 7. `meta` - memory for descriptors
+//! 8. `bell` - wakes the scavenger
 //! 9. `span` - blocks of one class in a row
 //! 10. `pagemap` - what every 64 KiB of address space is
 //! 11. `room` - hints where free slabs are

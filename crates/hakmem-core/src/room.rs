@@ -21,7 +21,12 @@ const LEVELS: usize = 6;
 /// The bitmap of segments with used free slabs.
 pub const DIRTY: usize = LEVELS - 1;
 
-static ROOM: [[AtomicU64; WORDS]; LEVELS] = [const { [const { AtomicU64::new(0) }; WORDS] }; LEVELS];
+/// Words of one bitmap that lie together: a cache line, which speaks for 1 GiB.
+const STRIPE: usize = 8;
+type Stripe = [[AtomicU64; STRIPE]; LEVELS];
+/// The bitmaps in stripes, a cache line of each in turn: a small process touches one page of them all instead of one of each.
+static ROOM: [Stripe; WORDS / STRIPE] =
+    [const { [const { [const { AtomicU64::new(0) }; STRIPE] }; LEVELS] }; WORDS / STRIPE];
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
 static DIRTY_SLABS: AtomicIsize = AtomicIsize::new(0);
 
@@ -38,17 +43,19 @@ pub struct Summary {
 /// Puts the bits of segment number `index` right, after a change of what `read` reads.
 pub fn publish(index: usize, read: impl Fn() -> Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
+    let stripe = &ROOM[word / STRIPE];
     loop {
         let summary = read();
         let mut changed = false;
-        for (level, bitmap) in ROOM.iter().enumerate() {
+        for (level, bitmap) in stripe.iter().enumerate() {
+            let bitmap = &bitmap[word % STRIPE];
             let wanted = if level == DIRTY { summary.dirty } else { summary.longest >= 1 << level };
-            if (bitmap[word].load(Relaxed) & bit != 0) != wanted {
+            if (bitmap.load(Relaxed) & bit != 0) != wanted {
                 changed = true;
                 if wanted {
-                    bitmap[word].fetch_or(bit, AcqRel)
+                    bitmap.fetch_or(bit, AcqRel)
                 } else {
-                    bitmap[word].fetch_and(!bit, AcqRel)
+                    bitmap.fetch_and(!bit, AcqRel)
                 };
             }
         }
@@ -66,7 +73,7 @@ pub fn level_for(slabs: usize) -> usize {
 
 /// The numbers of the segments whose bit is set at `level`, lowest first, up to number `last`.
 pub fn candidates(level: usize, last: usize) -> impl Iterator<Item = usize> {
-    let words = ROOM[level.min(DIRTY)].iter().take(last / 64 + 1).enumerate();
+    let words = ROOM.iter().flat_map(move |stripe| &stripe[level.min(DIRTY)]).take(last / 64 + 1).enumerate();
     words.flat_map(|(at, word)| {
         let mut bits = word.load(Relaxed);
         core::iter::from_fn(move || {

@@ -37,6 +37,8 @@ pub struct Span {
     listed: Cell<bool>,
     /// Whether blocks not yet carved are zero.
     fresh: Cell<bool>,
+    /// Whether blocks of its list went to a bin and none came back since.
+    drawn: Cell<bool>,
 }
 
 // SAFETY: see the module's `Safety`: every field has one thread at a time that may touch it.
@@ -86,6 +88,7 @@ impl Span {
         self.slabs.set(slabs);
         self.listed.set(false);
         self.fresh.set(fresh);
+        self.drawn.set(false);
     }
 
     /// Notes that this slab belongs to the span that begins `back` slabs before it.
@@ -158,6 +161,11 @@ impl Span {
         self.listed.get()
     }
 
+    /// Whether a bin lives on its blocks: some of its list went there, and none came back since.
+    pub fn is_drawn(&self) -> bool {
+        self.drawn.get()
+    }
+
     /// Takes a block back. Returns false if it was noticed to be back already: it is the last one that came, or more came back
     /// than went out.
     ///
@@ -172,11 +180,13 @@ impl Span {
         unsafe { set_next(block, self.list.get()) };
         self.list.set(block);
         self.free.set(self.free.get() + 1);
+        self.drawn.set(false);
         true
     }
 
     /// Takes up to `most` blocks off the list.
     pub fn take_list(&self, most: u32) -> Chain {
+        self.drawn.set(true);
         let first = self.list.get();
         if self.free.get() <= most {
             self.list.set(0);

@@ -22,6 +22,12 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Takes `n` away; only the owner may.
+    #[inline(always)]
+    pub fn sub(&self, n: u64) {
+        self.add(n.wrapping_neg());
+    }
+
     /// The value, as of some recent moment.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)

@@ -8,6 +8,8 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
+mod common;
+
 use hakmem_core::{heap, large, space, stats};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -122,15 +124,7 @@ fn run(operations: Vec<Op>) {
         assert!(live <= blocks.len() as u64);
         let totals = stats::totals();
         assert_eq!(totals.allocations - totals.frees, blocks.len() as u64);
-        assert_eq!(
-            totals.mapped_bytes,
-            totals.live_bytes
-                + totals.cached_bytes
-                + totals.free_bytes
-                + totals.dirty_bytes
-                + totals.purged_bytes
-                + totals.metadata_bytes
-        );
+        common::check_books();
     }
     blocks.into_iter().for_each(Block::free);
     assert_eq!(stats::totals().live_bytes, live_before);

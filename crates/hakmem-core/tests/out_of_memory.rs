@@ -5,6 +5,8 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
+mod common;
+
 use hakmem_core::{heap, large, space};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -92,6 +94,7 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         heap::collect();
         space::purge(true);
         large::release_kept(true);
+        common::check_books();
         assert_eq!(space::extent().segments, 0, "call {nth} failed");
         assert_eq!(large::extent().mapped, 0, "call {nth} failed");
     }

@@ -3,6 +3,8 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
+mod common;
+
 use hakmem_core::{heap, large, space, stats};
 use std::sync::Mutex;
 
@@ -117,6 +119,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
         if let Err(fault) = heap::validate() {
             panic!("after round {round}: {fault:?}");
         }
+        common::check_books();
     }
     for bag in exchange {
         bag.into_inner().expect("lock").into_iter().for_each(Block::free);
@@ -125,6 +128,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
     space::purge(true);
     large::release_kept(true);
     assert_eq!(heap::validate(), Ok(0));
+    common::check_books();
     let totals = stats::totals();
     assert_eq!(totals.live_bytes, 0, "{totals:?}");
     assert_eq!(totals.allocations, totals.frees);

@@ -21,8 +21,9 @@ const ALL: usize = usize::MAX;
 static STACK: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts a thread that runs `entry` for ever, with all signals blocked, which shares all with the process but the current
-/// directory. At most one at a time. False where the kernel refuses.
-pub fn start(entry: extern "C" fn() -> !) -> bool {
+/// directory. At most one at a time. False where the kernel refuses;
+/// `mapped` is told of bytes that are mapped for it.
+pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     let mut stack = STACK.load(Relaxed);
     if stack == 0 {
         stack = (kernel().map)(0, BYTES, false);
@@ -30,6 +31,7 @@ pub fn start(entry: extern "C" fn() -> !) -> bool {
             return false;
         }
         STACK.store(stack, Relaxed);
+        mapped(BYTES);
     }
     let flags = libc::CLONE_VM
         | libc::CLONE_FILES

@@ -270,6 +270,60 @@ fn idle_in_a_sandbox() {
 }
 
 #[test]
+fn memory_numbers() {
+    let program = Program::build_with("c/memory_numbers.c", &[&library().archive]);
+    // Nothing may change between two of its readings.
+    on_hakmem(&program.plain().env("HAKMEM_SCAVENGER", "0"));
+}
+
+#[test]
+fn memory_no_thrash() {
+    let program = Program::build_with("c/memory_no_thrash.c", &[&library().archive]);
+    for what in ["medium", "large", "small", "mixed"] {
+        on_hakmem(&program.plain().arg(what));
+    }
+    // The test can tell: without a decay every free of a large block is a call.
+    let thrashing = program.plain().arg("large").env("HAKMEM_DECAY_MS", "0").finish();
+    assert!(thrashing.stderr.contains("kernel calls in"), "{thrashing}");
+}
+
+/// What a trivial program costs more than on the C library's malloc. How much of a library's file the kernel maps around a
+/// page that is touched differs from run to run, so the middle of several runs counts.
+#[test]
+fn memory_small_start() {
+    const RUNS: usize = 15;
+    let program = Program::build("c/memory_small_start.c");
+    let kilobytes = |run: Run| {
+        let runs = (0..RUNS).map(|_| {
+            let outcome = on_hakmem(&run);
+            let numbers = outcome.stdout.split_whitespace().map(|number| number.parse::<i64>().expect("a number"));
+            <[i64; 2]>::try_from(numbers.collect::<Vec<_>>()).expect("two numbers")
+        });
+        let mut runs: Vec<_> = runs.collect();
+        runs.sort_unstable();
+        runs[RUNS / 2]
+    };
+    let ([resident, _], [ours, _]) = (kilobytes(program.plain()), kilobytes(program.preloaded()));
+    assert!(ours <= resident + 300, "{ours} KB resident, {resident} KB on the C library's malloc");
+    // The page map's reservation is given up where address space is limited.
+    let limit = "ulimit -v 200000";
+    let [_, size] = kilobytes(program.plain().after(limit));
+    let [ours, our_size] = kilobytes(program.preloaded().after(limit));
+    assert!(our_size <= size + 40_000, "{our_size} KB of address space, {size} KB on the C library's malloc");
+    assert!(ours <= resident + 300, "{ours} KB resident under a limit, {resident} KB on the C library's malloc");
+}
+
+#[test]
+fn worth_moving() {
+    let program = Program::build_with("c/worth_moving.c", &[&library().archive]);
+    for (size, order) in
+        [("64", "in-order"), ("64", "shuffled"), ("2000", "shuffled"), ("0", "shuffled"), ("0", "of-another")]
+    {
+        on_hakmem(&program.plain().arg(size).arg(order));
+    }
+}
+
+#[test]
 fn api_malloc_trim() {
     // No decay in between: what is free is still there to be given back.
     on_hakmem(&Program::build("c/api_malloc_trim.c").preloaded().env("HAKMEM_DECAY_MS", "3600000"));

@@ -164,7 +164,7 @@ fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
     let block = block?;
     adopt::tally(heap.as_deref(), kind, |tally| {
         tally.allocations.add(1);
-        tally.bytes_in.add(usable_of(block.0) as u64);
+        tally.add_bytes(usable_of(block.0));
     });
     Some(block)
 }
@@ -263,8 +263,8 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
         {
             let kind = if large::is_large(entry) { Big::Large } else { Big::Medium };
             adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
-                tally.bytes_in.add(usable_of(now) as u64);
-                tally.bytes_out.add(old as u64);
+                tally.add_bytes(usable_of(now));
+                tally.sub_bytes(old);
             });
             return now as *mut u8;
         }

@@ -96,7 +96,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         Some((kind, bytes)) => {
             adopt::tally(heap.as_deref(), kind, |tally| {
                 tally.frees.add(1);
-                tally.bytes_out.add(bytes as u64);
+                tally.sub_bytes(bytes);
             });
             if let Some(heap) = heap {
                 heap.tick();

@@ -20,29 +20,37 @@
 //!   blocks on the list  =  held + (granted - room) - pops
 //! ```
 //!
-//! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since.
+//! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since. Of one lane
+//!
+//! ```text
+//!   spare  =  sum over the listed spans of (free + capacity - carved)
+//! ```
 //!
 //! # Safety
 //! Heaps come from `meta` and are never unmapped, so a reference to one is good for ever. Lists run through free blocks.
 
 mod adopt;
 mod alloc;
+mod census;
 mod free;
 mod idle;
 mod refill;
 mod remote;
 mod validate;
+mod worth;
 
 pub use adopt::{after_fork_in_child, start};
 pub use alloc::{
     allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate, stays,
 };
+pub use census::{Census, census};
 pub use free::{free, usable_size};
 pub use idle::{Found, take_from_idle};
 pub use validate::{Fault, validate};
+pub use worth::worth_moving;
 
-use crate::sizes::{BLOCK_SIZE, CLASSES, SMALL_MAX, TABLE_MAX, class_of};
-use crate::span::{Span, SpanList};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, SPAN_SLABS, TABLE_MAX, class_of};
+use crate::span::SpanList;
 use crate::sync::{Counter, Linked};
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -78,7 +86,6 @@ pub struct Lane {
     /// Next block of the run, and the end of the run. Equal when it is used up.
     bump: Cell<usize>,
     end: Cell<usize>,
-    run: Cell<*const Span>,
     /// Whether the run's blocks are zero.
     fresh: Cell<bool>,
     /// Whether the bin gave blocks to spans that it has not looked for since.
@@ -89,6 +96,8 @@ pub struct Lane {
     limit: Cell<u32>,
     /// Spans with blocks to give; under the lock.
     partial: SpanList,
+    /// Blocks of this heap's spans that their spans hold: on their lists, and not yet carved. Under the lock.
+    spare: Counter,
     bumped: Counter,
     popped: Counter,
     pushed: Counter,
@@ -99,13 +108,32 @@ pub struct Lane {
     received: Counter,
 }
 
-/// Counts of blocks that are too large for a class.
+/// Counts of blocks that are too large for a class. Blocks come and go in different heaps, so only the sums over all heaps
+/// mean something.
 #[derive(Default)]
 pub struct Tally {
     allocations: Counter,
     frees: Counter,
-    bytes_in: Counter,
-    bytes_out: Counter,
+    bytes: Counter,
+    /// Bytes between the ends of blocks and of their slabs.
+    slack: Counter,
+}
+
+impl Tally {
+    fn add_bytes(&self, bytes: usize) {
+        self.bytes.add(bytes as u64);
+        self.slack.add(slack(bytes));
+    }
+
+    fn sub_bytes(&self, bytes: usize) {
+        self.bytes.sub(bytes as u64);
+        self.slack.sub(slack(bytes));
+    }
+}
+
+/// Bytes left over in the last slab of a block of whole slabs.
+fn slack(bytes: usize) -> u64 {
+    (bytes.next_multiple_of(SLAB) - bytes) as u64
 }
 
 /// What a heap is at the moment.
@@ -179,6 +207,8 @@ const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
     assert!(offset_of!(Heap, bins) == ANCHOR - BINS_BYTES);
     assert!(size_of::<Bin>() == 16);
+    // What a thread costs that allocates next to nothing.
+    assert!(size_of::<Heap>() <= 10 << 10);
 };
 
 // SAFETY: the module's doc says which thread may touch which field when.
@@ -397,9 +427,22 @@ pub struct Row {
     pub remote_received: u64,
     /// Bytes in the program's hands.
     pub live_bytes: u64,
-    /// Bytes in bins and runs.
+    /// Bytes in bins and runs, and on the way from one heap to another.
     pub cached_bytes: u64,
+    /// Bytes that spans hold: of blocks, of the tails behind the last ones, of slabs behind a medium block.
+    pub free_bytes: u64,
 }
+
+/// Bytes behind the last block of a span.
+const TAIL: [u64; CLASSES] = {
+    let mut tails = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        tails[class] = (SPAN_SLABS[class] as usize * SLAB % BLOCK_SIZE[class] as usize) as u64;
+        class += 1;
+    }
+    tails
+};
 
 /// The counts of `class`. Exact when no thread is in the allocator.
 pub fn row(class: usize) -> Row {
@@ -419,9 +462,12 @@ pub fn row(class: usize) -> Row {
         row.remote_sent += lane.sent.get();
         row.remote_received += lane.received.get();
         row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
+        row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
     row.frees += adopt::stray_frees(class);
     row.remote_sent += adopt::stray_frees(class);
+    row.cached_bytes += row.remote_sent.saturating_sub(row.remote_received) * block;
+    row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
     row.allocations = row.from_list + row.from_bump;
     row.live_bytes = row.allocations.wrapping_sub(row.frees).wrapping_mul(block);
     row
@@ -439,13 +485,14 @@ pub enum Big {
 /// The counts of medium or large blocks.
 pub fn big_row(kind: Big) -> Row {
     let mut row = Row::default();
-    let mut bytes = 0_u64;
     for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]) {
         row.allocations += tally.allocations.get();
         row.frees += tally.frees.get();
-        bytes = bytes.wrapping_add(tally.bytes_in.get()).wrapping_sub(tally.bytes_out.get());
+        row.live_bytes = row.live_bytes.wrapping_add(tally.bytes.get());
+        if kind == Big::Medium {
+            row.free_bytes = row.free_bytes.wrapping_add(tally.slack.get());
+        }
     }
-    row.live_bytes = bytes;
     row
 }
 

@@ -92,7 +92,6 @@ impl Heap {
         lane.bump.set(bump);
         lane.end.set(end);
         lane.fresh.set(fresh);
-        lane.run.set(span);
     }
 
     /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
@@ -176,8 +175,8 @@ fn most_held(class: usize) -> u32 {
     (bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
-/// The span that a block of ours lies in.
-fn span_of(block: usize) -> Option<&'static Span> {
+/// The span that a block of ours lies in, or a run that is not used up.
+pub(super) fn span_of(block: usize) -> Option<&'static Span> {
     let segment = segment::containing(block)?;
     let slab = block / SLAB % SLABS;
     Some(&segment.spans[slab - segment.spans[slab].back()])
@@ -205,7 +204,9 @@ impl Inside<'_> {
             let chain = span.take_list((lane.limit.get() / 2).max(1));
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
+            lane.spare.sub(u64::from(chain.count));
         } else {
+            lane.spare.sub(u64::from(span.capacity() - span.carved_blocks()));
             self.heap.take_run(class, span);
         }
         if !span.has_room() {
@@ -278,12 +279,13 @@ impl Inside<'_> {
     /// # Safety
     /// A free block of this heap.
     #[inline]
-    unsafe fn put(&self, block: usize) {
+    pub(super) unsafe fn put(&self, block: usize) {
         let Some(span) = span_of(block) else { return };
         // SAFETY: a free block of this span.
         if !unsafe { span.put(block) } {
             return guard::freed_twice(block as *mut u8);
         }
+        self.heap.lanes[span.class()].spare.add(1);
         self.list_or_retire(span);
     }
 
@@ -294,6 +296,7 @@ impl Inside<'_> {
         if span.is_empty() {
             lane.partial.remove(span);
             lane.spans_retired.add(1);
+            lane.spare.sub(u64::from(span.capacity()));
             self.retired.push(span);
         } else if !span.is_listed() {
             lane.partial.push(span);
@@ -321,10 +324,10 @@ impl Inside<'_> {
         if bump == lane.end.get() {
             return;
         }
-        // SAFETY: a run that is not used up has a span, which lives in a descriptor for ever.
-        let span: &'static Span = unsafe { &*lane.run.get() };
+        let Some(span) = span_of(bump) else { return };
         lane.bump.set(lane.end.get());
         span.return_run(bump);
+        lane.spare.add(u64::from(span.capacity() - span.carved_blocks()));
         self.list_or_retire(span);
     }
 }

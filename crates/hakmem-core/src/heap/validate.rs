@@ -52,7 +52,7 @@ pub fn validate() -> Result<u64, Fault> {
     Ok(live)
 }
 
-fn is_mapped(segment: &'static Segment) -> bool {
+pub(super) fn is_mapped(segment: &'static Segment) -> bool {
     segment::containing(segment.base()).is_some_and(|found| core::ptr::eq(found, segment))
 }
 
@@ -124,6 +124,9 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
         block = unsafe { next_of(block) };
     }
     check(length == counted, "a bin's list is as long as it is counted to be", class)?;
+    let room = |span: &Span| u64::from(span.free_blocks() + span.capacity() - span.carved_blocks());
+    let spare: u64 = lane.partial.iter().map(room).sum();
+    check(spare == lane.spare.get(), "a lane counts what its spans hold", class)?;
     let run = lane.end.get() - lane.bump.get();
     check(run.is_multiple_of(BLOCK_SIZE[class] as usize), "a run is a number of whole blocks", lane.bump.get())?;
     Ok(length + (run / BLOCK_SIZE[class] as usize) as u32)

@@ -5,7 +5,8 @@
 //! Called by: the C API, the Rust face, the end of the process. Observable: it is what is observed.
 //!
 //! Two equations hold at rest: for each row `allocations = frees + live`, and for the whole
-//! `mapped = live + cached + free + dirty + purged + metadata`.
+//! `mapped = live + cached + free + dirty + purged + metadata`. No number is computed from the others: each has counters of its
+//! own, and [`heap::census`] finds the same by looking at every slab and list.
 
 mod report;
 
@@ -38,8 +39,8 @@ totals! {
     allocations: "blocks allocated",
     frees: "blocks freed",
     live_bytes: "bytes in the program's hands, each block at its full size",
-    cached_bytes: "bytes of free blocks that threads keep at hand",
-    free_bytes: "bytes free inside spans that are in use, tails included",
+    cached_bytes: "bytes of free blocks that threads keep at hand or hand to each other",
+    free_bytes: "bytes free inside spans that are in use, tails and slack included",
     dirty_bytes: "bytes free and resident, waiting for the decay",
     purged_bytes: "bytes free and not resident: given back, or never touched",
     metadata_bytes: "bytes of descriptors, thread heaps and tables",
@@ -58,20 +59,14 @@ totals! {
 /// The overall numbers.
 pub fn totals() -> Totals {
     let mut totals = Totals::default();
-    let mut live_large = 0;
-    for (what, row) in rows() {
+    for (_, row) in rows() {
         totals.allocations += row.allocations;
         totals.frees += row.frees;
         totals.cached_bytes += row.cached_bytes;
+        totals.free_bytes = totals.free_bytes.wrapping_add(row.free_bytes);
         totals.live_bytes = totals.live_bytes.wrapping_add(row.live_bytes);
-        if what == What::Big(Big::Large) {
-            live_large = row.live_bytes;
-        }
     }
     let (segments, large) = (space::extent(), large::extent());
-    let in_spans = (segments.mapped - segments.free.min(segments.mapped)) as u64;
-    let live_in_spans = totals.live_bytes.wrapping_sub(live_large);
-    totals.free_bytes = in_spans.saturating_sub(live_in_spans.wrapping_add(totals.cached_bytes));
     totals.dirty_bytes = (segments.dirty + large.kept) as u64;
     totals.purged_bytes = (segments.free - segments.dirty) as u64;
     totals.metadata_bytes = meta::mapped() as u64;
@@ -102,8 +97,8 @@ pub fn rows() -> impl Iterator<Item = (What, Row)> {
     classes.chain([Big::Medium, Big::Large].map(|kind| (What::Big(kind), heap::big_row(kind))))
 }
 
-/// Large blocks in the program's hands.
-pub fn live_large_blocks() -> u64 {
+/// Large blocks in the program's hands: how many, and their bytes.
+pub fn live_large() -> (u64, u64) {
     let row = heap::big_row(Big::Large);
-    row.allocations.wrapping_sub(row.frees)
+    (row.allocations.wrapping_sub(row.frees), row.live_bytes)
 }
