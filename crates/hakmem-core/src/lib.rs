@@ -12,13 +12,14 @@
 //! 8. `span` - blocks of one class in a row
 //! 9. `pagemap` - what every 64 KiB of address space is
 //! 10. `room` - hints where free slabs are
-//! 11. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 12. `space` - finding slabs, and giving free memory back
-//! 13. `medium` - blocks of whole slabs
-//! 14. `large` - blocks that are mappings of their own
-//! 15. `heap` - thread heaps: the fast paths and their cold twins
-//! 16. `stats` - counters folded into a report
-//! 17. `process` - settings from the environment, start and end
+//! 11. `pages` - huge pages, and pages brought in before they are touched
+//! 12. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 13. `space` - finding slabs, and giving free memory back
+//! 14. `medium` - blocks of whole slabs
+//! 15. `large` - blocks that are mappings of their own
+//! 16. `heap` - thread heaps: the fast paths and their cold twins
+//! 17. `stats` - counters folded into a report
+//! 18. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod large;
 pub mod medium;
 pub mod meta;
 pub mod pagemap;
+pub mod pages;
 pub mod policy;
 pub mod process;
 pub mod room;

@@ -105,6 +105,10 @@ numbers! {
         "How long free memory stays resident before it goes back to the system; 0 gives it back at once.";
     retain_bytes = 512 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_RETAIN_BYTES",
         "Free resident memory above this goes back at once, without waiting for the decay.";
+    huge_from = 128 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_HUGE_FROM",
+        "A process that has this much mapped gets huge pages for what it maps from then on; 0 is never.";
+    populate_bytes = 512 * KIB, 0 => 512 * KIB, "bytes", "HAKMEM_POPULATE_BYTES",
+        "Untouched memory for small blocks that is brought in at once in a process that grows; 0 is none, 256K the least.";
 }
 
 /// The settings that are not numbers.
