@@ -10,8 +10,9 @@ use crate::bell;
 use crate::footprint;
 use crate::meta;
 use crate::pagemap;
+use crate::pages;
 use crate::policy;
-use crate::sizes::{REQUEST_MAX, SLAB};
+use crate::sizes::{REQUEST_MAX, SEGMENT, SLAB};
 use crate::sync::{Linked, Stack};
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicUsize,
@@ -26,6 +27,8 @@ pub struct Large {
     bytes: AtomicUsize,
     /// Purge passes that found it kept.
     age: AtomicUsize,
+    /// Whether the kernel was asked for huge pages here.
+    huge: AtomicBool,
     link: AtomicPtr<Large>,
 }
 
@@ -75,8 +78,9 @@ fn mapping_size(size: usize) -> Option<usize> {
     (size <= REQUEST_MAX - SLAB).then(|| size.max(1).next_multiple_of(vm::PAGE))
 }
 
-/// Allocates `size` bytes aligned to `align`; the flag says whether they are zero. `None` when the system has no memory.
-pub fn allocate(size: usize, align: usize) -> Option<(usize, bool)> {
+/// Allocates `size` bytes aligned to `align`; the flag says whether they are zero. `sparse` is a block of which much may never
+/// be touched. `None` when the system has no memory.
+pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)> {
     let bytes = mapping_size(size)?;
     let align = align.max(SLAB);
     if let Some(kept) = take_kept(bytes, align) {
@@ -84,6 +88,8 @@ pub fn allocate(size: usize, align: usize) -> Option<(usize, bool)> {
     }
     // SAFETY: atomics: zero is valid.
     let large = SPARE.pop().or_else(|| unsafe { meta::make::<Large>() })?;
+    let huge = !sparse && pages::huge_block(bytes, bytes);
+    let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
     if base == 0 && release_kept(true) {
         base = vm::map_aligned(bytes, align);
@@ -100,6 +106,8 @@ pub fn allocate(size: usize, align: usize) -> Option<(usize, bool)> {
     footprint::grow(bytes);
     large.base.store(base, Relaxed);
     large.bytes.store(bytes, Relaxed);
+    // SAFETY: mapped just now, known to nobody.
+    large.huge.store(unsafe { pages::advise(base, bytes, huge) }, Relaxed);
     Some((claim(large), true))
 }
 
@@ -261,12 +269,19 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
     let generous = exact.max(old.saturating_add(old / 8)).next_multiple_of(SLAB);
     for new in [generous, exact] {
         // SAFETY: the block is the caller's.
-        if unsafe { vm::resize(address, old, new) } {
+        let now = if unsafe { vm::resize(address, old, new) } {
             note_resized(large, old, new);
-            return Some(address);
-        }
-        if let Some(moved) = relocate(large, old, new) {
-            return Some(moved);
+            Some(address)
+        } else {
+            relocate(large, old, new)
+        };
+        if let Some(now) = now {
+            // What grows was filled.
+            if !large.huge.load(Relaxed) && pages::huge_block(new, 0) {
+                // SAFETY: the block is the caller's.
+                large.huge.store(unsafe { pages::advise(now, new, true) }, Relaxed);
+            }
+            return Some(now);
         }
     }
     None
@@ -274,7 +289,7 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
 
 fn relocate(large: &'static Large, old: usize, new: usize) -> Option<usize> {
     let base = large.base.load(Relaxed);
-    let to = vm::map_aligned(new, SLAB);
+    let to = vm::map_aligned(new, if pages::huge_block(new, new - old) { SEGMENT } else { SLAB });
     if to == 0 {
         return None;
     }

@@ -13,14 +13,15 @@
 //! 9. `span` - blocks of one class in a row
 //! 10. `pagemap` - what every 64 KiB of address space is
 //! 11. `room` - hints where free slabs are
-//! 12. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 13. `space` - finding slabs, and giving free memory back
-//! 14. `medium` - blocks of whole slabs
-//! 15. `large` - blocks that are mappings of their own
-//! 16. `heap` - thread heaps: the fast paths and their cold twins
-//! 17. `scavenger` - the thread that gives memory back while the program idles
-//! 18. `stats` - counters folded into a report
-//! 19. `process` - settings from the environment, start and end
+//! 12. `pages` - huge pages, and pages brought in before they are touched
+//! 13. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 14. `space` - finding slabs, and giving free memory back
+//! 15. `medium` - blocks of whole slabs
+//! 16. `large` - blocks that are mappings of their own
+//! 17. `heap` - thread heaps: the fast paths and their cold twins
+//! 18. `scavenger` - the thread that gives memory back while the program idles
+//! 19. `stats` - counters folded into a report
+//! 20. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub mod large;
 pub mod medium;
 pub mod meta;
 pub mod pagemap;
+pub mod pages;
 pub mod policy;
 pub mod process;
 pub mod room;

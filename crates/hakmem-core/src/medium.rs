@@ -26,7 +26,13 @@ pub fn allocate(size: usize) -> Option<(usize, bool)> {
 fn run_at(address: usize) -> Option<Run> {
     let segment: &'static Segment = segment::containing(address)?;
     let first = address / SLAB % SLABS;
-    address.is_multiple_of(SLAB).then(|| Run { segment, first, slabs: segment.spans[first].slabs(), zero: false })
+    address.is_multiple_of(SLAB).then(|| Run {
+        segment,
+        first,
+        slabs: segment.spans[first].slabs(),
+        zero: false,
+        resident: true,
+    })
 }
 
 /// Usable bytes of the block at `address`, if one begins there.

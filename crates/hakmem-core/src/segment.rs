@@ -18,13 +18,14 @@
 
 use crate::meta;
 use crate::pagemap;
+use crate::pages;
 use crate::room::{self, Summary};
 use crate::sizes::{SEGMENT, SLAB, SLABS};
 use crate::span::Span;
 use crate::sync::{Linked, Stack};
 use core::ptr;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use hakmem_os::vm;
@@ -38,6 +39,10 @@ pub struct Segment {
     idle: AtomicU32,
     /// Place in the registry; 0 is none.
     index: AtomicU32,
+    /// Whether the kernel was asked for huge pages here.
+    huge: AtomicBool,
+    /// Free and dirty slabs that were brought in before anybody took them: resident, and zero.
+    ahead: AtomicU32,
     base: AtomicUsize,
     link: AtomicPtr<Segment>,
     /// Descriptors of the spans, at the index of their first slab.
@@ -62,6 +67,8 @@ pub struct Run {
     pub slabs: usize,
     /// Whether all of it is zero, fresh from the system.
     pub zero: bool,
+    /// Whether any of it was touched, or brought in.
+    pub resident: bool,
 }
 
 /// The state of all slabs at one moment.
@@ -147,12 +154,15 @@ pub fn map(slabs: usize) -> Option<Run> {
     }
     segment.base.store(base, Relaxed);
     segment.idle.store(0, Relaxed);
+    segment.ahead.store(0, Relaxed);
+    // SAFETY: mapped just now, known to nobody.
+    segment.huge.store(unsafe { pages::advise(base, SEGMENT, pages::huge_segments()) }, Relaxed);
     pagemap::set_segment(base, ptr::from_ref(segment) as usize);
     pagemap::set(base, SLABS, pagemap::FREED);
     room::note_mapped();
     segment.state.store(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), Relaxed);
     segment.publish();
-    Some(Run { segment, first: 0, slabs, zero: true })
+    Some(Run { segment, first: 0, slabs, zero: true, resident: false })
 }
 
 impl Segment {
@@ -175,11 +185,27 @@ impl Segment {
 
     /// Claims `slabs` slabs in a row, used ones before fresh ones.
     pub fn claim(&'static self, slabs: usize) -> Option<Run> {
-        self.change(|state| {
+        let (first, taken) = self.change(|state| {
             let first = find_run(state.dirty, slabs).or_else(|| find_run(state.free, slabs))?;
             Some((first, mask(first, slabs)))
-        })
-        .map(|(first, taken)| Run { segment: self, first, slabs, zero: taken.dirty == 0 })
+        })?;
+        // A segment that was mapped while the process was small, or whose huge page was split, gets one when it is full.
+        if self.state().free == 0 && !self.is_huge() && pages::huge_segments() {
+            // SAFETY: advice; the slabs just claimed keep the segment mapped.
+            self.huge.store(unsafe { pages::advise(self.base(), SEGMENT, true) }, Relaxed);
+        }
+        Some(self.run_of(first, slabs, taken))
+    }
+
+    /// The run that was claimed.
+    fn run_of(&'static self, first: usize, slabs: usize, taken: State) -> Run {
+        let ahead = self.ahead.fetch_and(!taken.free, Relaxed);
+        Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 }
+    }
+
+    /// Whether the kernel was asked for huge pages here.
+    pub fn is_huge(&self) -> bool {
+        self.huge.load(Relaxed)
     }
 
     /// Claims exactly these slabs, if all of them are free: to grow a medium block in place.
@@ -191,7 +217,7 @@ impl Segment {
             let wanted = mask(first, slabs);
             (state.free & wanted == wanted).then_some((first, wanted))
         })
-        .map(|(first, taken)| Run { segment: self, first, slabs, zero: taken.dirty == 0 })
+        .map(|(first, taken)| self.run_of(first, slabs, taken))
     }
 
     /// Claims what `choose` picks out of the state; returns its first answer and what was taken.
@@ -230,9 +256,20 @@ impl Segment {
             let aged = state.dirty & old;
             // All slabs free and none of them young: take the clean ones too and unmap the whole.
             let whole = state.free == ALL && aged == state.dirty;
-            let wanted = if whole { ALL } else { aged };
+            // A huge page is not split for a little.
+            let little = !everything && self.is_huge() && (aged.count_ones() as usize) < pages::SPLIT_FOR;
+            let wanted = if whole {
+                ALL
+            } else if little {
+                0
+            } else {
+                aged
+            };
             (wanted != 0).then_some((whole, wanted))
         });
+        if let Some((_, taken)) = claimed {
+            self.ahead.fetch_and(!taken.free, Relaxed);
+        }
         let purged = match claimed {
             None => false,
             Some((true, taken)) => self.unmap(taken),
@@ -265,7 +302,7 @@ impl Segment {
         while claimed != 0 {
             let first = claimed.trailing_zeros() as usize;
             let slabs = (claimed >> first).trailing_ones() as usize;
-            let run = Run { segment: self, first, slabs, zero: false };
+            let run = Run { segment: self, first, slabs, zero: false, resident: true };
             claimed &= !mask(first, slabs);
             purged |= run.give_back();
         }
@@ -284,6 +321,28 @@ impl Run {
         &self.segment.spans[self.first]
     }
 
+    /// Where the process grows, brings in these slabs, which are to be used now, and with them the next ones, which then wait
+    /// for the next claim.
+    pub fn bring_in(self) {
+        self.bring_in_with(pages::ahead());
+    }
+
+    /// Brings in these slabs, and with them as many of the next as make `slabs`, if these are free and untouched.
+    fn bring_in_with(self, slabs: usize) {
+        let more = slabs.min(SLABS - self.first).saturating_sub(self.slabs);
+        if more == 0 || self.resident || self.segment.is_huge() {
+            return;
+        }
+        let next = mask(self.first + self.slabs, more);
+        let claimed = self.segment.change(|state| (state.free & !state.dirty & next == next).then_some(((), next)));
+        if claimed.is_some() {
+            // SAFETY: all of these slabs are claimed, and the kernel keeps what they hold, which is zero.
+            unsafe { vm::populate(self.base(), (self.slabs + more) * SLAB) };
+            self.segment.ahead.fetch_or(next, Relaxed);
+            self.segment.release(next, true);
+        }
+    }
+
     /// Releases the slabs with their contents; they stay resident until the decay.
     pub fn release(self) {
         pagemap::set(self.base(), self.slabs, pagemap::FREED);
@@ -296,6 +355,14 @@ impl Run {
 
     /// Purges the slabs, then releases them; false if the kernel refused and they are still dirty.
     fn give_back(self) -> bool {
+        if self.segment.huge.swap(false, Relaxed) {
+            // Else the hole would be filled again, or go back to the system only when that is short of memory.
+            // SAFETY: the claimed slabs keep the segment mapped, and their contents are free blocks only.
+            unsafe {
+                pages::advise(self.segment.base(), SEGMENT, false);
+                vm::split(self.base(), self.slabs * SLAB);
+            }
+        }
         // SAFETY: the slabs are claimed, and their contents are free blocks only.
         let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
         self.segment.release(mask(self.first, self.slabs), !purged);
@@ -365,5 +432,39 @@ mod tests {
         whole.release();
         assert!(segment.purge(true), "an empty segment is unmapped");
         assert_eq!(segment.state(), State { free: 0, dirty: 0 });
+    }
+
+    #[test]
+    fn slabs_brought_in_ahead_are_resident_and_still_zero() {
+        let run = map(1).expect("memory");
+        run.bring_in_with(4);
+        assert_eq!(run.segment.state().dirty, 0b1110, "resident, so the decay takes them back");
+        let next = run.segment.claim(2).expect("free");
+        assert!(next.first == 1 && next.zero && next.resident);
+        // SAFETY: claimed, and mapped.
+        let words = unsafe { core::slice::from_raw_parts(next.base() as *const u64, 2 * SLAB / size_of::<u64>()) };
+        assert!(words.iter().all(|word| *word == 0));
+        next.bring_in_with(8);
+        assert_eq!(run.segment.state().dirty, 0b1000, "once is enough");
+        next.release();
+        assert!(!run.segment.claim(2).expect("free").zero, "its contents are old now");
+        let last = run.segment.claim_at(31, 1).expect("free");
+        last.bring_in_with(8);
+        assert_eq!(run.segment.state().dirty, 0b1000, "nothing lies behind the last slab");
+    }
+
+    #[test]
+    fn a_huge_page_is_split_for_enough_only() {
+        let run = map(SLABS).expect("memory");
+        let segment = run.segment;
+        segment.huge.store(true, Relaxed);
+        Run { slabs: pages::SPLIT_FOR - 1, ..run }.release();
+        assert!(!segment.purge(false) && !segment.purge(false) && segment.is_huge(), "too little to split for");
+        Run { first: pages::SPLIT_FOR - 1, slabs: 1, ..run }.release();
+        assert!(!segment.purge(false) && segment.purge(false) && !segment.is_huge());
+        assert_eq!(segment.state().dirty, 0);
+        segment.huge.store(true, Relaxed);
+        Run { first: 8, slabs: 1, ..run }.release();
+        assert!(segment.purge(true) && !segment.is_huge(), "all means all");
     }
 }

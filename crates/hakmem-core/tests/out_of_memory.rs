@@ -7,6 +7,7 @@
 
 mod common;
 
+use hakmem_core::policy::{self, Snapshot};
 use hakmem_core::{heap, large, space};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -29,9 +30,14 @@ static FAKE: Kernel = Kernel {
     purge: |at, len| !fails() && unsafe { (real().purge)(at, len) },
     // SAFETY: as above.
     remap: |at, old, new, to| !fails() && unsafe { (real().remap)(at, old, new, to) },
+    // SAFETY: as above.
+    advise: |at, len, advice| !fails() && unsafe { (real().advise)(at, len, advice) },
     // A clock that makes every look at it a purge pass.
     now: || TIME.fetch_add(1000, Relaxed) as u64,
 };
+
+/// Huge pages from a size that the workload reaches.
+static POLICY: Snapshot = Snapshot { huge_from: 4 << 20, ..Snapshot::DEFAULT };
 
 fn fill(block: *mut u8, size: usize) {
     if !block.is_null() {
@@ -78,6 +84,7 @@ fn workload() -> usize {
 
 #[test]
 fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
+    policy::publish(&POLICY);
     replace(Some(&FAKE));
     workload();
     let counted = NEVER - LEFT.load(Relaxed);

@@ -21,8 +21,24 @@ pub struct Kernel {
     pub purge: unsafe fn(at: usize, len: usize) -> bool,
     /// Resizes a mapping, in place when `to` is 0 and onto the range at `to` otherwise; false on failure, nothing changed.
     pub remap: unsafe fn(at: usize, old: usize, new: usize, to: usize) -> bool,
+    /// Says how the pages of a range are to come or go; false where the kernel refuses, and nothing is lost then.
+    pub advise: unsafe fn(at: usize, len: usize, advice: Advice) -> bool,
     /// Milliseconds of a monotonic clock, coarse is enough.
     pub now: fn() -> u64,
+}
+
+/// What a range may be advised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Huge pages where they fit.
+    Huge,
+    /// Small pages only, whatever the system's mode of huge pages is.
+    Small,
+    /// Pages now, before they are touched; what they hold is kept.
+    Populate,
+    /// The contents are given up, and a huge page of which the range is a part is split. A purge alone would leave it whole:
+    /// the process looks smaller then, but nothing goes back to the system before that is short of memory.
+    Split,
 }
 
 /// The kinds of kernel calls that are counted.
@@ -51,7 +67,7 @@ pub(crate) fn count(kind: Call) {
     COUNTS[kind as usize].fetch_add(1, Relaxed);
 }
 
-static REAL: Kernel = Kernel { map, unmap, purge, remap, now };
+static REAL: Kernel = Kernel { map, unmap, purge, remap, advise, now };
 static CURRENT: AtomicPtr<Kernel> = AtomicPtr::new(&raw const REAL as *mut Kernel);
 
 /// The kernel in use.
@@ -111,6 +127,19 @@ unsafe fn remap(at: usize, old: usize, new: usize, to: usize) -> bool {
     let flags = if to == 0 { 0 } else { libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED };
     // SAFETY: the caller owns the old range, and the new one too where `to` names it.
     !failed(unsafe { syscall(libc::SYS_mremap, [at, old, new, flags as usize, to, 0]) })
+}
+
+unsafe fn advise(at: usize, len: usize, advice: Advice) -> bool {
+    count(Call::Other);
+    let advice = match advice {
+        Advice::Huge => libc::MADV_HUGEPAGE,
+        Advice::Small => libc::MADV_NOHUGEPAGE,
+        Advice::Populate => libc::MADV_POPULATE_WRITE,
+        // Linux splits a huge page when a part of it is marked as free (madvise_free_huge_pmd in mm/huge_memory.c).
+        Advice::Split => libc::MADV_FREE,
+    };
+    // SAFETY: the caller owns the range, and where the advice is to split it needs its contents no more.
+    !failed(unsafe { syscall(libc::SYS_madvise, [at, len, advice as usize, 0, 0, 0]) })
 }
 
 fn now() -> u64 {

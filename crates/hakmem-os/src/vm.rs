@@ -3,7 +3,7 @@
 //! # Safety
 //! Ranges are handed out once and taken back whole; a function that takes a range requires that its caller owns it.
 
-use crate::kernel::kernel;
+use crate::kernel::{Advice, kernel};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The page size of every kernel this runs on (x86-64).
@@ -78,6 +78,44 @@ pub unsafe fn unmap(at: usize, len: usize) -> bool {
 pub unsafe fn purge(at: usize, len: usize) -> bool {
     // SAFETY: passed on.
     unsafe { (kernel().purge)(at, len) }
+}
+
+/// Asks for huge pages in a range, or for none, whatever the system's mode of huge pages is; false where the kernel refuses.
+///
+/// # Safety
+/// The caller owns the range.
+pub unsafe fn make_huge(at: usize, len: usize, huge: bool) -> bool {
+    let advice = if huge { Advice::Huge } else { Advice::Small };
+    // SAFETY: passed on.
+    unsafe { (kernel().advise)(at, len, advice) }
+}
+
+/// Prepares a range for its purge by splitting a huge page that it is a part of.
+///
+/// # Safety
+/// The caller owns the range and needs its contents no more.
+pub unsafe fn split(at: usize, len: usize) {
+    // SAFETY: passed on.
+    unsafe { (kernel().advise)(at, len, Advice::Split) };
+}
+
+/// Whether the kernel refused to populate: before Linux 5.14 it cannot, and where memory is short it need not be asked.
+static NO_POPULATE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the kernel populates, as far as is known.
+pub fn populates() -> bool {
+    !NO_POPULATE.load(Relaxed)
+}
+
+/// Brings the pages of a range in at once, as a write to each would. Once the kernel refuses it is not asked again.
+///
+/// # Safety
+/// The caller owns the range.
+pub unsafe fn populate(at: usize, len: usize) {
+    // SAFETY: passed on.
+    if !unsafe { (kernel().advise)(at, len, Advice::Populate) } {
+        NO_POPULATE.store(true, Relaxed);
+    }
 }
 
 /// Resizes a mapping without moving it; false on failure, nothing changed.

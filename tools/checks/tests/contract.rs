@@ -51,6 +51,7 @@ rules! { holds_everywhere, "c", "c":
 // threads stay locked in a child that was made without fork handlers.
 rules! { holds_here, "c", "c":
     api_too_large api_aligned_alloc api_sized_frees fork_without_handlers idle_after_fork
+    pages_small_process pages_grown_process
 }
 
 rules! { holds_everywhere, "cxx", "cc":
@@ -143,6 +144,19 @@ fn threads_owner_blocked() {
 #[test]
 fn threads_owner_exited() {
     owner_gone("exited");
+}
+
+#[test]
+fn pages_brought_in() {
+    const PAGES: usize = (20 << 20) / 4096;
+    let program = Program::build("c/pages_brought_in.c");
+    let touched = |run: Run| run.succeed().stdout.trim().parse::<usize>();
+    let Ok(without) = touched(program.preloaded().env("HAKMEM_POPULATE_BYTES", "0")) else {
+        return eprintln!("skipped: this kernel brings in no pages by request");
+    };
+    let with = touched(program.preloaded()).expect("a number");
+    assert!(without > PAGES / 10 * 9, "{without} of {PAGES} pages are touched first by the program");
+    assert!(with < PAGES / 10, "{with} of {PAGES} pages are, where they are brought in");
 }
 
 fn owner_gone(how: &str) {

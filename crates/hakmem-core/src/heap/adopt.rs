@@ -7,6 +7,7 @@ use super::{Big, GROUND, Heap, Status, Tally};
 use crate::bell;
 use crate::meta;
 use crate::pagemap;
+use crate::pages;
 use crate::sizes::CLASSES;
 use crate::sync::Stack;
 use core::ffi::c_void;
@@ -88,6 +89,7 @@ fn take() -> Option<&'static Heap> {
     // SAFETY: numbers, null pointers, empty lists: zero is valid. Zero is also pooled, unlocked, not busy.
     let heap = unsafe { meta::make::<Heap>() }?;
     (0..CLASSES).for_each(|class| heap.grant(class));
+    pages::note_heap();
     let mut newest = NEWEST.load(Acquire);
     loop {
         heap.older.store(newest, Relaxed);

@@ -94,7 +94,7 @@ extern "C" fn allocate_cold(size: usize) -> *mut u8 {
 
 #[inline(never)]
 extern "C" fn allocate_behind(size: usize) -> *mut u8 {
-    or_enomem(if size > SMALL_MAX { allocate_big(size, 1) } else { supply(class_of(size)) })
+    or_enomem(if size > SMALL_MAX { allocate_big(size, 1, false) } else { supply(class_of(size)) })
 }
 
 /// The block that was found, or null and ENOMEM: set here and not by the C functions, which would have to wait for the
@@ -146,9 +146,9 @@ impl Heap {
     }
 }
 
-/// A medium or large block; the flag says whether it is zero.
+/// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
 #[cold]
-fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
+fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     if size > REQUEST_MAX {
         return None;
     }
@@ -159,7 +159,7 @@ fn allocate_big(size: usize, align: usize) -> Option<(usize, bool)> {
     let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
         (Big::Medium, medium::allocate(size))
     } else {
-        (Big::Large, large::allocate(size, align))
+        (Big::Large, large::allocate(size, align, zeroed))
     };
     let block = block?;
     adopt::tally(heap.as_deref(), kind, |tally| {
@@ -209,7 +209,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 #[inline(never)]
 extern "C" fn allocate_zeroed_cold(size: usize) -> *mut u8 {
     let found = if size > SMALL_MAX {
-        allocate_big(size, 1)
+        allocate_big(size, 1, true)
     } else {
         let class = class_of(size);
         match pop(class * size_of::<Bin>()) {
@@ -231,7 +231,7 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
         let block = pop(class * size_of::<Bin>());
         return if block != 0 { block as *mut u8 } else { or_enomem(supply(class)) };
     }
-    or_enomem(if align > REQUEST_MAX { None } else { allocate_big(size, align) })
+    or_enomem(if align > REQUEST_MAX { None } else { allocate_big(size, align, false) })
 }
 
 /// Changes the size of a block of ours, moving it if need be; null when memory is out, and then the block is as it was.

@@ -75,6 +75,7 @@ impl Heap {
     fn take_new_span(&self, class: usize) -> bool {
         let slabs = SPAN_SLABS[class] as usize;
         let Some(run) = space::claim(slabs) else { return false };
+        run.bring_in();
         let span = run.span();
         span.start(run.base(), class, run.zero);
         for back in 0..slabs {
@@ -186,7 +187,7 @@ pub(super) fn span_of(block: usize) -> Option<&'static Span> {
 pub(super) fn release(span: &'static Span) {
     let base = span.base();
     if let Some(segment) = segment::containing(base) {
-        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false }.release();
+        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true }.release();
     }
 }
 

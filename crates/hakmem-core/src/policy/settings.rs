@@ -107,6 +107,10 @@ numbers! {
         "Free resident memory above this goes back at once, without waiting for the decay.";
     scavenge_from = 32 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_SCAVENGE_FROM",
         "A process with this much mapped gets a scavenger, the thread that gives memory back while it idles.";
+    huge_from = 128 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_HUGE_FROM",
+        "A process that has this much mapped gets huge pages for what it maps from then on; 0 is never.";
+    populate_bytes = 512 * KIB, 0 => 512 * KIB, "bytes", "HAKMEM_POPULATE_BYTES",
+        "Untouched memory for small blocks that is brought in at once in a process that grows; 0 is none, 256K the least.";
 }
 
 /// The settings that are not numbers.
