@@ -110,6 +110,15 @@ impl<S: Source> Slots<S> {
         Self { table: NonNull::new(table.cast()).expect("no mapping lies at address 0"), length }
     }
 
+    /// Gives the block of a slot back, if there is one, and puts a new one of `size` bytes there.
+    #[inline(always)]
+    pub fn renew(&mut self, index: usize, size: usize) {
+        if let Some(block) = self[index].take() {
+            block.release();
+        }
+        self[index] = Some(Block::allocate(size));
+    }
+
     /// Gives all blocks back and leaves every slot empty.
     pub fn release_all(&mut self) {
         self.iter_mut().filter_map(Option::take).for_each(Block::release);

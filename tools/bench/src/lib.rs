@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "TITLES")]
     only: Vec<String>,
 
-    /// The most telling rows only, shortened: under two minutes for three allocators
+    /// The most telling rows only, shortened: under two minutes for a dozen allocators
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 

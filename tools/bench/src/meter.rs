@@ -35,7 +35,7 @@ pub struct Measurement {
     pub rss_peak_kib: u64,
     /// Resident memory when every block has been freed.
     pub rss_freed_kib: u64,
-    /// The same after an idle second, where that was asked for.
+    /// The same after some idle seconds, where that was asked for.
     pub rss_idle_kib: Option<u64>,
     /// How long single calls took, in rows that measure that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,12 +91,12 @@ impl Meter {
         self.measurement.latency = Some(latency);
     }
 
-    /// The workload has freed everything: reads the memory that is left, at once and, if asked, after an idle second.
-    pub fn finish(mut self, idle: bool) -> Measurement {
+    /// The workload has freed everything: reads the memory that is left, at once and after `idle` seconds, if any.
+    pub fn finish(mut self, idle: u32) -> Measurement {
         self.measurement.rss_freed_kib = resident_kib();
-        if idle {
-            // SAFETY: sleeping has no conditions. libc's own call, so that nothing else runs in that second.
-            unsafe { libc::sleep(1) };
+        if idle > 0 {
+            // SAFETY: sleeping has no conditions. libc's own call, so that nothing else runs in that time.
+            unsafe { libc::sleep(idle) };
             self.measurement.rss_idle_kib = Some(resident_kib());
         }
         self.measurement.rss_peak_kib = kib_after(c"/proc/self/status", b"VmHWM:").max(self.measurement.rss_start_kib);
@@ -202,7 +202,7 @@ mod tests {
         let until = clock_ns(libc::CLOCK_MONOTONIC) + 2_000_000;
         while clock_ns(libc::CLOCK_MONOTONIC) < until {}
         meter.stop(5);
-        let measurement = meter.finish(false);
+        let measurement = meter.finish(0);
         assert_eq!(measurement.operations, 5);
         assert!(measurement.wall_ns >= 2_000_000 && measurement.cpu_ns > 0);
         assert!(measurement.rss_peak_kib >= measurement.rss_freed_kib);

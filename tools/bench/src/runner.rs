@@ -27,7 +27,7 @@ pub struct Plan {
     pub timeout: Duration,
     /// How often a disturbed run is repeated.
     pub repeats: usize,
-    /// Whether the first round of every row waits for an idle second; without, only those of memory workloads.
+    /// Whether the first round of every row waits for an idle second; without, only those of workloads that ask for it.
     pub idle: bool,
 }
 
@@ -175,8 +175,8 @@ fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, first: bool) -> Res
         Work::Loop(workload, parameters) => {
             let mut command = Command::new(env::current_exe().context("the path of this command cannot be read")?);
             command.arg(worker::NAME).arg(workload.name).args(parameters.words());
-            if first && (plan.idle || workload.memory) {
-                command.arg("--idle");
+            if first {
+                command.arg(format!("--idle={}", workload.idle.max(u32::from(plan.idle))));
             }
             if candidate.is_ceiling() {
                 command.arg("--ceiling");

@@ -72,7 +72,7 @@ fn time_table(results: &Results) -> Table {
         }
         if let Some(standing) = subject.and_then(|subject| against_best_other(results, row, subject)) {
             standings.push(standing.value);
-            cells.push(Cell::new(describe(standing)));
+            cells.push(Cell::new(format!("{standing} {}", standing.verdict(["wins", "tie", "loses"]))));
         }
         table.add_row(cells);
     }
@@ -94,15 +94,6 @@ fn against_best_other(results: &Results, row: &Row, subject: usize) -> Option<Ra
     let others = others.filter_map(|(_, outcome)| outcome.times(results.clock));
     let best = others.min_by(|one, other| median(one).total_cmp(&median(other)))?;
     Some(Ratio::of(&times, &best))
-}
-
-fn describe(ratio: Ratio) -> String {
-    let verdict = match ratio {
-        ratio if ratio.is_tie() => "tie",
-        ratio if ratio.value < 1.0 => "wins",
-        _ => "loses",
-    };
-    format!("{:.2} [{:.2} {:.2}] {verdict}", ratio.value, ratio.low, ratio.high)
 }
 
 fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Table {

@@ -39,7 +39,7 @@ fn run(arguments: Vec<String>) -> ExitCode {
     }
 }
 
-/// `workload [--idle] [--ceiling] name=number ...`
+/// `workload [--idle=SECONDS] [--ceiling] name=number ...`
 fn measure(arguments: &[String]) -> Result<Measurement, String> {
     let (options, words): (Vec<_>, Vec<_>) =
         arguments.iter().map(String::as_str).partition(|word| word.starts_with("--"));
@@ -54,7 +54,10 @@ fn measure(arguments: &[String]) -> Result<Measurement, String> {
 
     let mut meter = Meter::new();
     body(&parameters, &mut meter);
-    let mut measurement = meter.finish(options.contains(&"--idle"));
+    let idle = options.iter().find_map(|option| option.strip_prefix("--idle="));
+    let idle =
+        idle.map_or(Ok(0), |text| text.parse().map_err(|_| format!("`--idle={text}` is no number of seconds")))?;
+    let mut measurement = meter.finish(idle);
     measurement.malloc_library = malloc_library();
     measurement.version = version();
     Ok(measurement)

@@ -23,7 +23,20 @@ mod thread_churn;
 mod tree_churn;
 
 use crate::meter::Meter;
-pub use parameters::Parameters;
+pub use parameters::{Parameters, Sizes};
+
+/// What the file of a workload needs.
+mod prelude {
+    pub use super::{Parameters, Row, Sizes, Workload};
+    pub use crate::{
+        blocks::{Block, Slots},
+        ceiling::Ceiling,
+        meter::Meter,
+        random::Random,
+        source::{Malloc, Source},
+        threads::run_together,
+    };
+}
 
 /// One workload: a loop over `malloc` and `free` that stands for a kind of program.
 pub struct Workload {
@@ -33,14 +46,43 @@ pub struct Workload {
     pub stands_for: &'static str,
     /// The parameter sets it is run with.
     pub rows: &'static [Row],
-    /// Whether its course of resident memory over time is worth a plot.
-    pub memory: bool,
-    /// The parameter along which its rows make a curve, if they do.
-    pub axis: Option<&'static str>,
     /// The loop itself.
     pub run: Loop,
+    /// Whether its course of resident memory over time is worth a plot.
+    pub memory: bool,
+    /// How many seconds the first round waits when all is freed, whatever comparison it is, for memory to go back.
+    pub idle: u32,
+    /// The parameter along which its rows make a curve, if they do.
+    pub axis: Option<&'static str>,
     /// The same loop over the allocator that knows everything, where that can show what is possible.
     pub ceiling: Option<Loop>,
+}
+
+impl Workload {
+    /// A workload of which nothing but time, and memory at its end, is of interest.
+    const fn new(name: &'static str, stands_for: &'static str, rows: &'static [Row], run: Loop) -> Self {
+        Self { name, stands_for, rows, run, memory: false, idle: 0, axis: None, ceiling: None }
+    }
+
+    /// The same, with a plot of memory over time.
+    const fn over_time(self) -> Self {
+        Self { memory: true, ..self }
+    }
+
+    /// The same, with so many idle seconds at its end in every comparison.
+    const fn then_idle(self, idle: u32) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// The same, with a curve along a parameter.
+    const fn along(self, axis: &'static str) -> Self {
+        Self { axis: Some(axis), ..self }
+    }
+
+    /// The same, with what is possible beside it.
+    const fn with_ceiling(self, ceiling: Loop) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
+    }
 }
 
 /// The loop of a workload.
@@ -109,7 +151,7 @@ mod tests {
                 for run in [Some(workload.run), workload.ceiling].into_iter().flatten() {
                     let mut meter = Meter::new();
                     run(&parameters, &mut meter);
-                    let measurement = meter.finish(false);
+                    let measurement = meter.finish(0);
                     assert!(measurement.operations > 0 && measurement.wall_ns > 0, "{} {}", workload.name, row.name);
                 }
             }

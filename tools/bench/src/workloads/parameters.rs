@@ -1,5 +1,7 @@
 //! The parameters of a workload, as its rows spell them.
 
+use crate::random::Random;
+
 /// The parameters of one run, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters(Vec<(String, u64)>);
@@ -26,6 +28,11 @@ impl Parameters {
         self.get(name) as usize
     }
 
+    /// The sizes between the parameters `low` and `high`, in bytes.
+    pub fn sizes(&self) -> Sizes {
+        Sizes { low: self.size("low"), high: self.size("high") }
+    }
+
     /// The same parameters with `steps`, the length of the run, multiplied by `factor`.
     pub fn scaled(mut self, factor: f64) -> Self {
         for (name, value) in &mut self.0 {
@@ -39,5 +46,28 @@ impl Parameters {
     /// The words from which [`Parameters::parse`] makes the same parameters.
     pub fn words(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(name, value)| format!("{name}={value}"))
+    }
+}
+
+/// The sizes that blocks may have, both ends included.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// The smallest.
+    pub low: usize,
+    /// The largest.
+    pub high: usize,
+}
+
+impl Sizes {
+    /// One of them, each as likely as the next.
+    #[inline(always)]
+    pub fn draw(self, random: &mut Random) -> usize {
+        random.between(self.low, self.high)
+    }
+
+    /// One of them, each doubling as likely as the next.
+    #[inline]
+    pub fn draw_scaled(self, random: &mut Random) -> usize {
+        random.scaled_between(self.low, self.high)
     }
 }
