@@ -88,6 +88,12 @@ impl Block<Malloc> {
     pub fn allocate_aligned(alignment: usize, size: usize) -> Self {
         Self::touched(Malloc::allocate_aligned(alignment, size), size)
     }
+
+    /// Allocates `size` bytes and writes none; nothing where there is no memory.
+    #[inline(always)]
+    pub fn try_allocate(size: usize) -> Option<Self> {
+        Malloc::try_allocate(size).map(|handle| Self(handle, PhantomData))
+    }
 }
 
 /// A table of blocks that does not itself come from the allocator under test.

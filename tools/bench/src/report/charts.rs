@@ -163,6 +163,18 @@ pub fn memory_courses(results: &Results) -> Vec<Markup> {
     results.rows.iter().filter_map(one).collect()
 }
 
+/// Resident over live memory through simulated time, a plot for each row that has it.
+pub fn drifts(results: &Results) -> Vec<Markup> {
+    let hours: fn(f64) -> String = |value| format!("{value:.0}");
+    let one = |row: &crate::results::Row| {
+        let curves: Vec<_> = row.outcomes.iter().map(Outcome::drift).enumerate().collect();
+        let (x, y) =
+            ((Scale::Linear, "hour", hours), (Scale::Linear, "resident / live", ratio_text as fn(f64) -> String));
+        lines(results, &row.title(), x, y, &curves)
+    };
+    results.rows.iter().filter_map(one).collect()
+}
+
 /// The distribution of latencies, a plot for each row that has it.
 pub fn latencies(results: &Results) -> Vec<Markup> {
     let one = |row: &crate::results::Row| {

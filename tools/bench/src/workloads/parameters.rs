@@ -16,11 +16,15 @@ impl Parameters {
         words.into_iter().map(parse_word).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The parameter `name`, if there is one.
+    pub fn find(&self, name: &str) -> Option<u64> {
+        self.0.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| *value)
+    }
+
     /// The parameter `name`. Rows name all parameters of their workload, so one that is missing is a mistake of the
     /// caller, which ends the worker with the parameter's name.
     pub fn get(&self, name: &str) -> u64 {
-        let found = self.0.iter().find(|(candidate, _)| candidate == name);
-        found.unwrap_or_else(|| panic!("the parameter `{name}` is missing")).1
+        self.find(name).unwrap_or_else(|| panic!("the parameter `{name}` is missing"))
     }
 
     /// The parameter `name` as a count or a size.
