@@ -12,6 +12,8 @@ use std::{
     ffi::{CStr, c_int},
     mem::MaybeUninit,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
 };
 
 /// How long the threads that [`add_waiting`] was called in have waited for a CPU.
@@ -96,6 +98,7 @@ pub struct Meter {
     began: Option<Reading>,
     settling: Option<Settling>,
     settled: bool,
+    paused_ns: u64,
     measurement: Measurement,
 }
 
@@ -103,7 +106,7 @@ impl Meter {
     /// A meter that has read the memory at the start, and will do as `settling` says when all is freed.
     pub fn new(settling: Option<Settling>) -> Self {
         let measurement = Measurement { rss_start_kib: resident_kib(), ..Measurement::default() };
-        Self { began: None, settling, settled: false, measurement }
+        Self { began: None, settling, settled: false, paused_ns: 0, measurement }
     }
 
     /// The timed part begins.
@@ -118,7 +121,7 @@ impl Meter {
         let ended = Reading::now();
         let began = self.began.expect("a workload starts the meter before it stops it");
         self.measurement.operations = operations;
-        self.measurement.wall_ns = ended.wall_ns - began.wall_ns;
+        self.measurement.wall_ns = (ended.wall_ns - began.wall_ns).saturating_sub(self.paused_ns);
         self.measurement.cpu_ns = ended.cpu_ns - began.cpu_ns;
         self.measurement.system_ns = ended.system_ns - began.system_ns;
         self.measurement.page_faults = ended.page_faults - began.page_faults;
@@ -135,6 +138,13 @@ impl Meter {
         // The cheap counter: the other one would walk the whole heap each time.
         let rss_kib = resident_kib_about();
         self.measurement.drift.push(Drift { hour, rss_kib, live_kib: live_bytes as u64 / 1024 });
+    }
+
+    /// Sleeps in the timed part without being timed.
+    pub fn pause(&mut self, milliseconds: u64) {
+        let began = clock_ns(libc::CLOCK_MONOTONIC);
+        thread::sleep(Duration::from_millis(milliseconds));
+        self.paused_ns += clock_ns(libc::CLOCK_MONOTONIC) - began;
     }
 
     /// The workload has freed everything: reads the memory that is left, at once, after idle seconds and after

@@ -77,7 +77,7 @@ fn print_costs(results: &Results) {
 /// Page faults and system time of the timed part.
 pub fn kernel_work(outcome: &Outcome) -> Option<String> {
     let faults = outcome.median(|run| run.page_faults as f64)?;
-    Some(format!("{faults:.0}, {}", duration(outcome.median(|run| run.system_ns as f64)?)))
+    Some(format!("{faults:.0}, {:.1} ms", outcome.median(|run| run.system_ns as f64)? / 1e6))
 }
 
 fn drift(outcome: &Outcome) -> Option<String> {
@@ -91,13 +91,22 @@ pub fn freed(outcome: &Outcome) -> Option<String> {
     let start = outcome.median(|run| run.rss_start_kib as f64)?;
     let stages = [outcome.median(|run| run.rss_freed_kib as f64), outcome.idle_kib(), outcome.trimmed_kib()];
     let last = stages.iter().rposition(Option::is_some)?;
-    let text = |stage: &Option<f64>| stage.map_or("–".to_owned(), |kib| format!("{:.1}", (kib - start) / 1024.0));
+    let text = |stage: &Option<f64>| {
+        stage.map_or("–".to_owned(), |kib| match (kib - start) / 1024.0 {
+            above @ ..100.0 => format!("{above:.1}"),
+            above => format!("{above:.0}"),
+        })
+    };
     Some(stages[..=last].iter().map(text).collect::<Vec<_>>().join(" → "))
 }
 
 /// Memory in MiB, with as many digits as matter.
 pub fn mebibytes(kib: f64) -> String {
-    let digits = if kib < 10.0 * 1024.0 { 2 } else { 1 };
+    let digits = match kib.abs() / 1024.0 {
+        ..10.0 => 2,
+        ..1000.0 => 1,
+        _ => 0,
+    };
     format!("{:.digits$}", kib / 1024.0)
 }
 

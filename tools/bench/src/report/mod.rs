@@ -36,6 +36,7 @@ pub fn page(results: &Results) -> Markup {
                 }
                 p { code { (results.command.join(" ")) } }
                 (legend(results))
+                (memory_table(results))
                 @for (title, explanation, plots) in sections(results) {
                     @if !plots.is_empty() {
                         section {
@@ -45,7 +46,6 @@ pub fn page(results: &Results) -> Markup {
                         }
                     }
                 }
-                (memory_table(results))
                 section {
                     h2 { "All rows" }
                     p { "Time per operation and × the best of the row. ≈ is a tie: the interval contains 1. ! was disturbed by other load." }

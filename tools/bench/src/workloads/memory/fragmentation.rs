@@ -4,7 +4,9 @@
 //! hour to hour, from tens of bytes to kilobytes and back; so does the share of blocks that die young. One in two
 //! hundred stays until the day is over. Resident memory over live memory, four times in each hour, is the result.
 //!
-//! Parameters: `steps` (operations in each simulated hour), `live` (MiB), `seed`. Sizes and lifetimes are the day's own.
+//! After each look the process pauses, so that an allocator that acts by the clock has its time, too.
+//!
+//! Parameters: `steps` (operations in each simulated hour), `live` (MiB), `pause` (ms), `seed`. Sizes and lifetimes are the day's own.
 //!
 //! # Safety
 //! The size of a block is written at its start and read from there.
@@ -15,7 +17,7 @@ use super::super::prelude::*;
 pub const WORKLOAD: Workload = Workload::new(
     "memory_fragmentation",
     "a service that runs for days",
-    &[Row::new("24 hours", "steps=200000 live=64 seed=1")],
+    &[Row::new("24 hours", "steps=200000 live=64 pause=25 seed=1")],
     run,
 )
 .over_time()
@@ -53,6 +55,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
             }
         }
         meter.record_memory(hour + 1.0 / LOOKS as f64, heap.bytes);
+        meter.pause(parameters.get("pause"));
     }
     meter.stop(operations);
 
@@ -61,7 +64,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
 
 /// From tens of bytes at midnight to kilobytes at noon.
 fn sizes_at(hour: f64) -> Sizes {
-    let low = SMALLEST << (6.0 * from_noon(hour)) as usize;
+    let low = (SMALLEST as f64 * (6.0 * from_noon(hour)).exp2()) as usize;
     Sizes { low, high: low * 4 }
 }
 
