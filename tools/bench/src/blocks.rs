@@ -88,6 +88,12 @@ impl Block<Malloc> {
     pub fn allocate_aligned(alignment: usize, size: usize) -> Self {
         Self::touched(Malloc::allocate_aligned(alignment, size), size)
     }
+
+    /// Allocates `size` bytes and writes none; nothing where there is no memory.
+    #[inline(always)]
+    pub fn try_allocate(size: usize) -> Option<Self> {
+        Malloc::try_allocate(size).map(|handle| Self(handle, PhantomData))
+    }
 }
 
 /// A table of blocks that does not itself come from the allocator under test.
@@ -108,6 +114,15 @@ impl<S: Source> Slots<S> {
         let table = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, FLAGS, -1, 0) };
         assert!(table != libc::MAP_FAILED, "the system has no {bytes} bytes for a table of {length} slots");
         Self { table: NonNull::new(table.cast()).expect("no mapping lies at address 0"), length }
+    }
+
+    /// Gives the block of a slot back, if there is one, and puts a new one of `size` bytes there.
+    #[inline(always)]
+    pub fn renew(&mut self, index: usize, size: usize) {
+        if let Some(block) = self[index].take() {
+            block.release();
+        }
+        self[index] = Some(Block::allocate(size));
     }
 
     /// Gives all blocks back and leaves every slot empty.

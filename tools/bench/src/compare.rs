@@ -67,17 +67,12 @@ pub fn compare(old: &Path, new: &Path) -> Result<ExitCode> {
             if time.is_tie() && (memory - 1.0).abs() < MEMORY_NOISE {
                 continue;
             }
-            let verdict = match time {
-                time if time.is_tie() => "same",
-                time if time.value < 1.0 => "faster",
-                _ => "slower",
-            };
             let median = |times: &[f64]| duration(crate::statistics::median(times));
             table.add_row([
                 row.title(),
                 candidate.name.clone(),
                 format!("{} → {}", median(&old_times), median(&new_times)),
-                format!("{:.2} [{:.2} {:.2}] {verdict}", time.value, time.low, time.high),
+                format!("{time} {}", time.verdict(["faster", "same", "slower"])),
                 format!("{:.1} → {:.1} MiB", old_peak / 1024.0, new_peak / 1024.0),
                 format!("{memory:.2}"),
             ]);

@@ -4,11 +4,13 @@
 //! the results. [`worker`] is what those processes do; [`workloads`] holds the loops they run.
 
 pub mod blocks;
+pub mod calls;
 pub mod candidates;
 pub mod ceiling;
 pub mod compare;
 pub mod health;
 pub mod latency;
+pub mod limits;
 pub mod machine;
 pub mod meter;
 pub mod peers;
@@ -33,7 +35,7 @@ use programs::{Inputs, PROGRAMS};
 use results::{Clock, FORMAT, Results};
 use runner::{Plan, Task, Work};
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
-use workloads::{Parameters, WORKLOADS};
+use workloads::{Parameters, memory};
 
 /// What to compare, and how.
 #[derive(clap::Args, Clone, Debug)]
@@ -46,11 +48,11 @@ pub struct Args {
     #[arg(long = "lib", value_name = "NAME=PATH")]
     own: Vec<String>,
 
-    /// Only rows whose title (workload and parameters) starts so, separated by commas
+    /// Only rows whose title (workload and parameters) starts so, separated by commas; `memory` compares memory
     #[arg(long, value_delimiter = ',', value_name = "TITLES")]
     only: Vec<String>,
 
-    /// The most telling rows only, shortened: under two minutes for three allocators
+    /// The most telling rows only, shortened: under two minutes for a dozen allocators
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 
@@ -152,6 +154,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         timeout: Duration::from_secs(args.timeout),
         repeats: args.repeats.unwrap_or(if args.quick { 0 } else { 2 }).into(),
     };
+    if args.libs.is_empty() {
+        // Where it has nothing to run, it needs no column.
+        candidates.retain(|candidate| tasks.iter().any(|task| task.work.is_for(candidate)));
+    }
     let rows = runner::run(&plan, &tasks, &mut candidates)?;
     let results = Results {
         format: FORMAT,
@@ -191,9 +197,10 @@ fn select_rows(args: &Args, inputs: &Inputs) -> Result<Vec<Task>> {
     let chosen = |title: &str| args.only.iter().any(|start| title.starts_with(start.as_str()));
     let scale = if args.quick { args.scale * QUICK_SCALE } else { args.scale };
     let mut tasks = Vec::new();
-    for workload in WORKLOADS {
+    for workload in workloads::all() {
+        let ordinary = !workload.name.starts_with(memory::GROUP);
         for row in workload.rows {
-            let wanted = args.only.is_empty() || chosen(&format!("{} {}", workload.name, row.name));
+            let wanted = (args.only.is_empty() && ordinary) || chosen(&format!("{} {}", workload.name, row.name));
             if !wanted || (args.quick && !row.quick) {
                 continue;
             }
@@ -206,7 +213,12 @@ fn select_rows(args: &Args, inputs: &Inputs) -> Result<Vec<Task>> {
         }
     }
     for program in PROGRAMS {
-        let wanted = if args.only.is_empty() { args.full } else { chosen(&format!("program {}", program.name)) };
+        // Peaks of whole programs belong to the comparison of memory, too.
+        let wanted = if args.only.is_empty() {
+            args.full
+        } else {
+            chosen(&format!("program {}", program.name)) || chosen(&format!("memory_peak {}", program.name))
+        };
         if !wanted {
             continue;
         }
@@ -256,16 +268,46 @@ fn list() {
             Err(error) => println!("  {error}"),
         }
     }
-    for workload in WORKLOADS {
+    for workload in workloads::all() {
         println!("{}: {}", workload.name, workload.stands_for);
         for row in workload.rows {
             println!("  {} {}  ({})", workload.name, row.name, row.parameters);
         }
     }
-    println!("program: whole programs under preload, in full comparisons or by `--only program`");
+    println!("program: whole programs under preload, in full comparisons, by `--only program` or by `--only memory`");
     for program in PROGRAMS {
         let missing = program.missing();
         let absent = if missing.is_empty() { String::new() } else { format!("; {} is missing", missing.join(", ")) };
         println!("  program {}  ({}{absent})", program.name, program.stands_for);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// The workloads that some arguments select.
+    fn selected(arguments: &[&str]) -> Vec<String> {
+        let command = Command::parse_from([&["bench"], arguments].concat());
+        let tasks = select_rows(&command.args, &Inputs::new().unwrap()).unwrap();
+        let mut names: Vec<String> = tasks.into_iter().map(|task| task.workload).collect();
+        names.dedup();
+        names
+    }
+
+    #[test]
+    fn the_comparison_of_memory_is_ten_benchmarks_which_no_other_has() {
+        let names = selected(&["--only", "memory"]);
+        assert_eq!(names.len(), memory::WORKLOADS.len() + 1, "{names:?}");
+        assert_eq!((names.len(), names.last().map(String::as_str)), (10, Some("program")));
+        let others = selected(&[]);
+        assert!(others.iter().all(|name| !name.starts_with(memory::GROUP)), "{others:?}");
     }
 }

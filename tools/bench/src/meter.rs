@@ -3,12 +3,17 @@
 //! # Safety
 //! Calls of libc that fill a struct of the caller's.
 
-use crate::latency::Latency;
+use crate::{
+    calls::{self, Mark},
+    latency::Latency,
+};
 use serde::{Deserialize, Serialize};
 use std::{
-    ffi::CStr,
+    ffi::{CStr, c_int},
     mem::MaybeUninit,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
 };
 
 /// How long the threads that [`add_waiting`] was called in have waited for a CPU.
@@ -35,8 +40,20 @@ pub struct Measurement {
     pub rss_peak_kib: u64,
     /// Resident memory when every block has been freed.
     pub rss_freed_kib: u64,
-    /// The same after an idle second, where that was asked for.
+    /// The same after some idle seconds, where that was asked for.
     pub rss_idle_kib: Option<u64>,
+    /// The same after `malloc_trim`, where that was asked for and the library has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_trimmed_kib: Option<u64>,
+    /// The largest address space of the process.
+    #[serde(default)]
+    pub address_space_kib: u64,
+    /// System calls of the timed part, where they were counted, in a run of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_calls: Option<u64>,
+    /// Resident beside live memory over simulated time, in rows that have it; the first point is before the first block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// How long single calls took, in rows that measure that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
@@ -44,6 +61,26 @@ pub struct Measurement {
     pub malloc_library: String,
     /// Which version that library says it is.
     pub version: String,
+}
+
+/// Resident and live memory at one moment of simulated time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The hour.
+    pub hour: f64,
+    /// What is resident.
+    pub rss_kib: u64,
+    /// What the program has in use.
+    pub live_kib: u64,
+}
+
+/// What [`Meter::settle`] does beside reading the memory that is left.
+#[derive(Clone, Copy, Debug)]
+pub struct Settling {
+    /// Seconds to wait, in which nothing is called.
+    pub idle: u32,
+    /// `malloc_trim`, to be called after that, if the library has it.
+    pub trim: Option<extern "C" fn(usize) -> c_int>,
 }
 
 /// The clocks and counters of the process at one moment.
@@ -59,27 +96,32 @@ struct Reading {
 /// Measures the timed part of a workload.
 pub struct Meter {
     began: Option<Reading>,
+    settling: Option<Settling>,
+    settled: bool,
+    paused_ns: u64,
     measurement: Measurement,
 }
 
 impl Meter {
-    /// A meter that has read the memory at the start.
-    pub fn new() -> Self {
+    /// A meter that has read the memory at the start, and will do as `settling` says when all is freed.
+    pub fn new(settling: Option<Settling>) -> Self {
         let measurement = Measurement { rss_start_kib: resident_kib(), ..Measurement::default() };
-        Self { began: None, measurement }
+        Self { began: None, settling, settled: false, paused_ns: 0, measurement }
     }
 
     /// The timed part begins.
     pub fn start(&mut self) {
         self.began = Some(Reading::now());
+        calls::mark(Mark::Start);
     }
 
     /// The timed part ends after `operations` operations.
     pub fn stop(&mut self, operations: u64) {
+        calls::mark(Mark::Stop);
         let ended = Reading::now();
         let began = self.began.expect("a workload starts the meter before it stops it");
         self.measurement.operations = operations;
-        self.measurement.wall_ns = ended.wall_ns - began.wall_ns;
+        self.measurement.wall_ns = (ended.wall_ns - began.wall_ns).saturating_sub(self.paused_ns);
         self.measurement.cpu_ns = ended.cpu_ns - began.cpu_ns;
         self.measurement.system_ns = ended.system_ns - began.system_ns;
         self.measurement.page_faults = ended.page_faults - began.page_faults;
@@ -91,22 +133,46 @@ impl Meter {
         self.measurement.latency = Some(latency);
     }
 
-    /// The workload has freed everything: reads the memory that is left, at once and, if asked, after an idle second.
-    pub fn finish(mut self, idle: bool) -> Measurement {
+    /// Notes what is resident and live at an hour of simulated time.
+    pub fn record_memory(&mut self, hour: f64, live_bytes: usize) {
+        // The cheap counter: the other one would walk the whole heap each time.
+        let rss_kib = resident_kib_about();
+        self.measurement.drift.push(Drift { hour, rss_kib, live_kib: live_bytes as u64 / 1024 });
+    }
+
+    /// Sleeps in the timed part without being timed.
+    pub fn pause(&mut self, milliseconds: u64) {
+        let began = clock_ns(libc::CLOCK_MONOTONIC);
+        thread::sleep(Duration::from_millis(milliseconds));
+        self.paused_ns += clock_ns(libc::CLOCK_MONOTONIC) - began;
+    }
+
+    /// The workload has freed everything: reads the memory that is left, at once, after idle seconds and after
+    /// `malloc_trim`, as far as these are asked for. A workload calls it whose threads must still be there.
+    pub fn settle(&mut self) {
+        self.settled = true;
         self.measurement.rss_freed_kib = resident_kib();
-        if idle {
-            // SAFETY: sleeping has no conditions. libc's own call, so that nothing else runs in that second.
-            unsafe { libc::sleep(1) };
+        let Some(settling) = self.settling else { return };
+        if settling.idle > 0 {
+            // SAFETY: sleeping has no conditions. libc's own call, so that nothing else runs in that time.
+            unsafe { libc::sleep(settling.idle) };
             self.measurement.rss_idle_kib = Some(resident_kib());
         }
-        self.measurement.rss_peak_kib = kib_after(c"/proc/self/status", b"VmHWM:").max(self.measurement.rss_start_kib);
-        self.measurement
+        if let Some(trim) = settling.trim {
+            trim(0);
+            self.measurement.rss_trimmed_kib = Some(resident_kib());
+        }
     }
-}
 
-impl Default for Meter {
-    fn default() -> Self {
-        Self::new()
+    /// The workload is at its end: reads what is left, if it has not done so itself, and the peaks.
+    pub fn finish(mut self) -> Measurement {
+        if !self.settled {
+            self.settle();
+        }
+        let seen = self.measurement.rss_start_kib.max(self.measurement.rss_freed_kib);
+        self.measurement.rss_peak_kib = kib_after(c"/proc/self/status", b"VmHWM:").max(seen);
+        self.measurement.address_space_kib = kib_after(c"/proc/self/status", b"VmPeak:");
+        self.measurement
     }
 }
 
@@ -154,6 +220,13 @@ pub fn resident_kib() -> u64 {
     kib_after(c"/proc/self/smaps_rollup", b"Rss:")
 }
 
+/// The same from a counter that may lag behind by some hundred KiB, but costs the same however large the process is.
+fn resident_kib_about() -> u64 {
+    let mut buffer = [0; 128];
+    let text = read_file(c"/proc/self/statm", &mut buffer);
+    text.split(|byte| *byte == b' ').nth(1).map_or(0, number) * 4
+}
+
 /// The number that follows `label` in a file of /proc.
 fn kib_after(path: &CStr, label: &[u8]) -> u64 {
     let mut buffer = [0; 4096];
@@ -188,21 +261,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn touched_memory_is_seen_as_resident() {
-        let before = resident_kib();
-        let block = vec![1_u8; 8 << 20];
-        let after = resident_kib();
-        assert!(after >= before + 8000, "{before} KiB before, {after} KiB after {} bytes", block.len());
-    }
-
-    #[test]
     fn the_timed_part_is_what_lies_between_start_and_stop() {
-        let mut meter = Meter::new();
+        let mut meter = Meter::new(None);
         meter.start();
         let until = clock_ns(libc::CLOCK_MONOTONIC) + 2_000_000;
         while clock_ns(libc::CLOCK_MONOTONIC) < until {}
         meter.stop(5);
-        let measurement = meter.finish(false);
+        let measurement = meter.finish();
         assert_eq!(measurement.operations, 5);
         assert!(measurement.wall_ns >= 2_000_000 && measurement.cpu_ns > 0);
         assert!(measurement.rss_peak_kib >= measurement.rss_freed_kib);

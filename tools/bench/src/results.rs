@@ -1,6 +1,13 @@
 //! The results of a comparison: every run of every candidate in every row, and what is worked out from them.
 
-use crate::{candidates::Candidate, latency::Latency, machine::Machine, meter::Measurement, statistics::median};
+use crate::{
+    candidates::Candidate,
+    latency::Latency,
+    machine::Machine,
+    meter::{Drift, Measurement},
+    statistics::median,
+    workloads::memory,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything one comparison found; the JSON that it writes.
@@ -79,10 +86,27 @@ impl Outcome {
         self.all(figure).map(|values| median(&values))
     }
 
-    /// Resident memory after the idle second, in the rounds that had one.
+    /// Resident memory after idle seconds, in the rounds that had some.
     pub fn idle_kib(&self) -> Option<f64> {
-        let values: Vec<f64> = self.runs.iter().filter_map(|run| run.rss_idle_kib).map(|kib| kib as f64).collect();
-        (!values.is_empty()).then(|| median(&values))
+        self.some(|run| run.rss_idle_kib)
+    }
+
+    /// Resident memory after `malloc_trim`, in the rounds that called it.
+    pub fn trimmed_kib(&self) -> Option<f64> {
+        self.some(|run| run.rss_trimmed_kib)
+    }
+
+    /// System calls for each hundred operations, in the rounds that had them counted.
+    pub fn calls_per_hundred(&self) -> Option<f64> {
+        let operations = self.runs.first()?.operations;
+        self.some(|run| run.system_calls).map(|calls| calls * 100.0 / operations as f64)
+    }
+
+    /// Resident over live memory at the hours of simulated time, in the first round.
+    pub fn drift(&self) -> Vec<(f64, f64)> {
+        let Some((start, looks)) = self.runs.first().and_then(|run| run.drift.split_first()) else { return Vec::new() };
+        let over_live = |look: &Drift| look.rss_kib.saturating_sub(start.rss_kib) as f64 / look.live_kib.max(1) as f64;
+        looks.iter().map(|look| (look.hour, over_live(look))).collect()
     }
 
     /// How long single calls took: the median of each figure over all runs, and the distribution of the first.
@@ -100,6 +124,12 @@ impl Outcome {
         })
     }
 
+    /// The median of a figure over the runs that have it.
+    fn some(&self, figure: impl Fn(&Measurement) -> Option<u64>) -> Option<f64> {
+        let values: Vec<f64> = self.runs.iter().filter_map(figure).map(|value| value as f64).collect();
+        (!values.is_empty()).then(|| median(&values))
+    }
+
     fn all(&self, figure: impl Fn(&Measurement) -> f64) -> Option<Vec<f64>> {
         (self.failure.is_none() && !self.runs.is_empty()).then(|| self.runs.iter().map(figure).collect())
     }
@@ -113,6 +143,11 @@ impl Row {
 }
 
 impl Results {
+    /// Whether this is the comparison of memory, in which time comes last.
+    pub fn is_about_memory(&self) -> bool {
+        self.rows.iter().any(|row| row.workload.starts_with(memory::GROUP))
+    }
+
     /// The index of the candidate with the lowest figure in a row; the ceiling does not compete.
     pub fn best(&self, row: &Row, figure: impl Fn(&Outcome) -> Option<f64>) -> Option<usize> {
         let competing = row.outcomes.iter().enumerate().filter(|(index, _)| !self.candidates[*index].is_ceiling());

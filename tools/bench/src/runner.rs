@@ -8,7 +8,7 @@ use crate::{
     programs::find_program,
     results::{Clock, Outcome, Row},
     worker,
-    workloads::{self, Parameters, Workload},
+    workloads::{self, Parameters, Workload, memory},
 };
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,8 +27,15 @@ pub struct Plan {
     pub timeout: Duration,
     /// How often a disturbed run is repeated.
     pub repeats: usize,
-    /// Whether the first round of every row waits for an idle second; without, only those of memory workloads.
+    /// Whether the first round of every row waits for an idle second; without, only those of workloads that ask for it.
     pub idle: bool,
+}
+
+impl Plan {
+    /// How long the first round of a workload waits when all is freed; those about memory know it themselves.
+    fn idle_seconds(&self, workload: &Workload) -> u32 {
+        if workload.name.starts_with(memory::GROUP) { workload.idle } else { workload.idle.max(u32::from(self.idle)) }
+    }
 }
 
 /// One row to be run.
@@ -94,7 +101,7 @@ fn identify(plan: &Plan, candidates: &mut [Candidate]) -> Result<Vec<Option<Stri
     let task = Task { workload: workload.name.to_owned(), row: workload.rows[0].name.to_owned(), work };
     let mut failures = Vec::new();
     for candidate in candidates {
-        failures.push(match run_once(plan, &task, candidate, false)? {
+        failures.push(match run_once(plan, &task, candidate, Purpose::Again)? {
             Ok((measurement, _)) => {
                 if !candidate.is_ceiling() {
                     candidate.version = measurement.version;
@@ -109,7 +116,7 @@ fn identify(plan: &Plan, candidates: &mut [Candidate]) -> Result<Vec<Option<Stri
 
 impl Work {
     /// Whether a candidate can run it at all: the ceiling runs only loops that it has.
-    fn is_for(&self, candidate: &Candidate) -> bool {
+    pub fn is_for(&self, candidate: &Candidate) -> bool {
         match self {
             Self::Loop(workload, _) => !candidate.is_ceiling() || workload.ceiling.is_some(),
             Self::Program { .. } => !candidate.is_ceiling(),
@@ -137,13 +144,14 @@ fn progress_bar(runs: usize) -> ProgressBar {
 fn measure(plan: &Plan, task: &Task, candidate: &Candidate, first: bool, outcome: &mut Outcome) -> Result<()> {
     let mut attempts = Vec::new();
     loop {
-        let (measurement, memory) = match run_once(plan, task, candidate, first)? {
-            Ok(run) => run,
-            Err(reason) => {
-                outcome.failure = Some(reason);
-                return Ok(());
-            }
-        };
+        let (measurement, memory) =
+            match run_once(plan, task, candidate, if first { Purpose::First } else { Purpose::Again })? {
+                Ok(run) => run,
+                Err(reason) => {
+                    outcome.failure = Some(reason);
+                    return Ok(());
+                }
+            };
         if first {
             outcome.memory_over_time = memory;
         }
@@ -155,7 +163,12 @@ fn measure(plan: &Plan, task: &Task, candidate: &Candidate, first: bool, outcome
     }
     outcome.repeated += attempts.len() - 1;
     let quietest = attempts.into_iter().min_by(|one, other| disturbance(one).total_cmp(&disturbance(other)));
-    let run = quietest.expect("at least one attempt was made");
+    let mut run = quietest.expect("at least one attempt was made");
+    if first && matches!(task.work, Work::Loop(workload, _) if workload.counts_calls) {
+        // Where nobody may watch a process, the figure is missing and the rest is not.
+        run.system_calls =
+            run_once(plan, task, candidate, Purpose::CountCalls)?.ok().and_then(|run| run.0.system_calls);
+    }
     outcome.disturbed += usize::from(disturbance(&run) > QUIET);
     outcome.runs.push(run);
     Ok(())
@@ -166,18 +179,32 @@ fn disturbance(run: &Measurement) -> f64 {
     run.waited_ns as f64 / run.wall_ns.max(1) as f64
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, PartialEq)]
+enum Purpose {
+    /// To be measured, memory over time and after idle seconds, too.
+    First,
+    /// To be measured.
+    Again,
+    /// To have its system calls counted, and nothing measured.
+    CountCalls,
+}
+
 /// What a run gave: its measurement and its memory over time, or how it failed.
 type Run = std::result::Result<(Measurement, Vec<(f64, u64)>), String>;
 
 /// Runs a task once in a process of its own.
-fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, first: bool) -> Result<Run> {
+fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, purpose: Purpose) -> Result<Run> {
+    let first = purpose == Purpose::First;
     let (mut command, preload) = match &task.work {
         Work::Loop(workload, parameters) => {
             let mut command = Command::new(env::current_exe().context("the path of this command cannot be read")?);
             command.arg(worker::NAME).arg(workload.name).args(parameters.words());
-            if first && (plan.idle || workload.memory) {
-                command.arg("--idle");
-            }
+            match purpose {
+                Purpose::First => command.arg(format!("--settle={}", plan.idle_seconds(workload))),
+                Purpose::CountCalls => command.arg("--count-calls"),
+                Purpose::Again => &mut command,
+            };
             if candidate.is_ceiling() {
                 command.arg("--ceiling");
             }

@@ -41,6 +41,13 @@ impl Malloc {
         unsafe { libc::posix_memalign(&mut start, alignment, size) };
         given(start, size)
     }
+
+    /// A new block, or nothing where there is no memory for it.
+    #[inline(always)]
+    pub fn try_allocate(size: usize) -> Option<NonNull<u8>> {
+        // SAFETY: malloc takes any size.
+        NonNull::new(black_box(unsafe { libc::malloc(size) }).cast())
+    }
 }
 
 impl Source for Malloc {

@@ -1,7 +1,10 @@
 //! Medians, and intervals for medians of ratios, by resampling the rounds.
 
 use crate::random::Random;
-use std::iter;
+use std::{
+    fmt::{self, Display, Formatter},
+    iter,
+};
 
 /// How often the rounds are resampled for an interval.
 const RESAMPLES: usize = 2000;
@@ -23,15 +26,13 @@ pub fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// A ratio with the interval in which it lies with 95 % confidence.
+/// A ratio, with the interval in which it lies with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     /// The median of the ratios of all rounds.
     pub value: f64,
-    /// The lower end of the interval.
-    pub low: f64,
-    /// The upper end of the interval.
-    pub high: f64,
+    /// The ends of the interval; one round says nothing about the next, and so has none.
+    pub interval: Option<(f64, f64)>,
 }
 
 impl Ratio {
@@ -40,26 +41,47 @@ impl Ratio {
         let ratios: Vec<f64> = subject.iter().zip(reference).map(|(subject, reference)| subject / reference).collect();
         // A fixed seed: the same measurements give the same interval.
         let mut random = Random::new(1);
-        Self::resampled(median(&ratios), || median(&sample(&ratios, &mut random)))
+        let interval = (ratios.len() > 1).then(|| interval(|| median(&sample(&ratios, &mut random))));
+        Self { value: median(&ratios), interval }
     }
 
     /// The ratio of the medians of measurements that were not made side by side.
     pub fn of_medians(subject: &[f64], reference: &[f64]) -> Self {
         let mut random = Random::new(1);
-        let value = median(subject) / median(reference);
-        Self::resampled(value, || median(&sample(subject, &mut random)) / median(&sample(reference, &mut random)))
+        let draw = || median(&sample(subject, &mut random)) / median(&sample(reference, &mut random));
+        let interval = (subject.len() > 1 && reference.len() > 1).then(|| interval(draw));
+        Self { value: median(subject) / median(reference), interval }
     }
 
-    fn resampled(value: f64, draw: impl FnMut() -> f64) -> Self {
-        let mut resampled: Vec<f64> = iter::repeat_with(draw).take(RESAMPLES).collect();
-        resampled.sort_by(f64::total_cmp);
-        Self { value, low: resampled[RESAMPLES / 40], high: resampled[RESAMPLES - 1 - RESAMPLES / 40] }
-    }
-
-    /// Whether the interval leaves open which of the two is faster, or the difference is too small to be one.
+    /// Whether the interval leaves open which of the two is faster, or the difference is too small to be one. Without
+    /// an interval nothing is known, not even that.
     pub fn is_tie(&self) -> bool {
-        self.low <= 1.0 + NEGLIGIBLE && self.high >= 1.0 - NEGLIGIBLE
+        self.interval.is_some_and(|(low, high)| low <= 1.0 + NEGLIGIBLE && high >= 1.0 - NEGLIGIBLE)
     }
+
+    /// The ratio as words: what is said of a lower one, of a tie, of a higher one, or that one round decides nothing.
+    pub fn verdict(&self, [lower, tie, higher]: [&'static str; 3]) -> &'static str {
+        match self {
+            Self { interval: None, .. } => "undecided",
+            ratio if ratio.is_tie() => tie,
+            ratio if ratio.value < 1.0 => lower,
+            _ => higher,
+        }
+    }
+}
+
+impl Display for Ratio {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        write!(out, "{:.2}", self.value)?;
+        self.interval.map_or(Ok(()), |(low, high)| write!(out, " [{low:.2} {high:.2}]"))
+    }
+}
+
+/// The middle 95 % of what `draw` gives.
+fn interval(draw: impl FnMut() -> f64) -> (f64, f64) {
+    let mut drawn: Vec<f64> = iter::repeat_with(draw).take(RESAMPLES).collect();
+    drawn.sort_by(f64::total_cmp);
+    (drawn[RESAMPLES / 40], drawn[RESAMPLES - 1 - RESAMPLES / 40])
 }
 
 /// As many of the values as there are, each drawn from all.
@@ -86,7 +108,9 @@ mod tests {
     fn a_clear_difference_is_no_tie() {
         let ratio = Ratio::of(&[2.0, 2.1, 1.9, 2.0, 2.05], &[1.0, 1.0, 1.0, 1.0, 1.0]);
         assert_eq!(ratio.value, 2.0);
-        assert!(!ratio.is_tie() && ratio.low >= 1.9 && ratio.high <= 2.1, "{ratio:?}");
+        let (low, high) = ratio.interval.unwrap();
+        assert!(!ratio.is_tie() && low >= 1.9 && high <= 2.1, "{ratio:?}");
+        assert_eq!(ratio.verdict(["wins", "tie", "loses"]), "loses");
     }
 
     #[test]
@@ -97,13 +121,24 @@ mod tests {
     #[test]
     fn what_slows_a_whole_round_leaves_the_ratio_alone() {
         let ratio = Ratio::of(&[2.0, 6.0, 2.0], &[1.0, 3.0, 1.0]);
-        assert_eq!((ratio.low, ratio.high), (2.0, 2.0));
+        assert_eq!(ratio.interval, Some((2.0, 2.0)));
     }
 
     #[test]
     fn medians_of_separate_measurements_are_compared() {
         let ratio = Ratio::of_medians(&[2.0, 2.2, 1.8], &[1.0, 1.1, 0.9, 1.0]);
         assert_eq!(ratio.value, 2.0);
-        assert!(ratio.low > 1.5 && ratio.high < 2.5 && !ratio.is_tie(), "{ratio:?}");
+        let (low, high) = ratio.interval.unwrap();
+        assert!(low > 1.5 && high < 2.5 && !ratio.is_tie(), "{ratio:?}");
+    }
+
+    #[test]
+    fn one_round_decides_nothing() {
+        for ratio in [Ratio::of(&[2.0], &[1.0]), Ratio::of(&[1.0], &[1.0]), Ratio::of_medians(&[0.5], &[1.0, 1.1])] {
+            assert_eq!((ratio.interval, ratio.is_tie()), (None, false));
+            assert_eq!(ratio.verdict(["wins", "tie", "loses"]), "undecided");
+        }
+        assert_eq!(Ratio::of(&[2.0], &[1.0]).to_string(), "2.00");
+        assert_eq!(Ratio::of(&[2.0, 2.0], &[1.0, 1.0]).to_string(), "2.00 [2.00 2.00]");
     }
 }

@@ -11,8 +11,24 @@ use comfy_table::{Attribute, Cell, CellAlignment, Table, presets::UTF8_FULL_COND
 /// The candidate whose standing against the best of the others gets a column of its own.
 const SUBJECT: &str = "hakmem";
 
-/// Prints everything there is to say on a terminal.
+/// Prints everything there is to say on a terminal; about memory first where that was the question.
 pub fn print(results: &Results, details: bool) {
+    if results.is_about_memory() {
+        print_memory(results);
+        print_costs(results);
+        print_times(results);
+    } else {
+        print_times(results);
+        print_memory(results);
+        print_latencies(results);
+    }
+    if details {
+        println!("{}", details_table(results));
+    }
+    print_notes(results);
+}
+
+fn print_times(results: &Results) {
     let clock = match results.clock {
         Clock::Wall => "wall-clock time",
         Clock::Cpu => "CPU time",
@@ -22,17 +38,88 @@ pub fn print(results: &Results, details: bool) {
         println!("(with the percentage of the speed of the ceiling, which knows everything and competes with nobody)");
     }
     println!("{}", time_table(results));
+}
+
+fn print_memory(results: &Results) {
     println!("Peak resident memory in MiB, and × the smallest of the row");
     println!("{}", memory_table(results, |run| run.rss_peak_kib as f64));
-    print_latencies(results);
+    // Of a whole program only the peak is known.
     if results.rows.iter().any(|row| row.workload != "program") {
-        println!("Resident memory in MiB above the start: everything freed → after an idle second");
-        println!("{}", freed_table(results));
+        println!(
+            "Resident memory in MiB above the start: everything freed → after idle seconds → after its malloc_trim"
+        );
+        println!("{}", cells_table(results, |row| row.workload != "program", freed));
     }
-    if details {
-        println!("{}", details_table(results));
+}
+
+/// What the comparison of memory says beside sizes: the price, and rows with figures of their own.
+fn print_costs(results: &Results) {
+    println!("Page faults, system time");
+    println!("{}", cells_table(results, |_| true, kernel_work));
+    let print_some = |title: &str, cell: fn(&Outcome) -> Option<String>| {
+        let has = |row: &Row| row.outcomes.iter().any(|outcome| cell(outcome).is_some());
+        if results.rows.iter().any(has) {
+            println!("{title}");
+            println!("{}", cells_table(results, has, cell));
+        }
+    };
+    print_some("System calls for each hundred operations", |outcome| {
+        Some(format!("{:.2}", outcome.calls_per_hundred()?))
+    });
+    print_some("Resident over live memory, through simulated time: mean, highest", drift);
+    let address_space = |outcome: &Outcome| {
+        let kib = outcome.median(|run| run.address_space_kib as f64).filter(|kib| *kib > 0.0)?;
+        Some(mebibytes(kib))
+    };
+    print_some("Address space at its largest in MiB", address_space);
+}
+
+/// Page faults and system time of the timed part.
+pub fn kernel_work(outcome: &Outcome) -> Option<String> {
+    let faults = outcome.median(|run| run.page_faults as f64)?;
+    Some(format!("{faults:.0}, {:.1} ms", outcome.median(|run| run.system_ns as f64)? / 1e6))
+}
+
+fn drift(outcome: &Outcome) -> Option<String> {
+    let values: Vec<f64> = outcome.drift().into_iter().map(|(_, value)| value).collect();
+    let highest = values.iter().copied().max_by(f64::total_cmp)?;
+    Some(format!("×{:.2}, ×{highest:.2}", values.iter().sum::<f64>() / values.len() as f64))
+}
+
+/// What is left above the start, stage by stage; a stage that was left out before others is a dash.
+pub fn freed(outcome: &Outcome) -> Option<String> {
+    let start = outcome.median(|run| run.rss_start_kib as f64)?;
+    let stages = [outcome.median(|run| run.rss_freed_kib as f64), outcome.idle_kib(), outcome.trimmed_kib()];
+    let last = stages.iter().rposition(Option::is_some)?;
+    let text = |stage: &Option<f64>| {
+        stage.map_or("–".to_owned(), |kib| match (kib - start) / 1024.0 {
+            above @ ..100.0 => format!("{above:.1}"),
+            above => format!("{above:.0}"),
+        })
+    };
+    Some(stages[..=last].iter().map(text).collect::<Vec<_>>().join(" → "))
+}
+
+/// Memory in MiB, with as many digits as matter.
+pub fn mebibytes(kib: f64) -> String {
+    let digits = match kib.abs() / 1024.0 {
+        ..10.0 => 2,
+        ..1000.0 => 1,
+        _ => 0,
+    };
+    format!("{:.digits$}", kib / 1024.0)
+}
+
+/// A table of the rows that are wanted, with a text for each candidate.
+fn cells_table(results: &Results, wanted: impl Fn(&Row) -> bool, cell: impl Fn(&Outcome) -> Option<String>) -> Table {
+    let mut table = new_table(results);
+    for row in results.rows.iter().filter(|row| wanted(row)) {
+        let mut cells = vec![Cell::new(row.title())];
+        cells.extend(row.outcomes.iter().map(|outcome| cell(outcome).map_or_else(|| no_figure(outcome), Cell::new)));
+        table.add_row(cells);
     }
-    print_notes(results);
+    align(&mut table);
+    table
 }
 
 fn time_table(results: &Results) -> Table {
@@ -72,7 +159,7 @@ fn time_table(results: &Results) -> Table {
         }
         if let Some(standing) = subject.and_then(|subject| against_best_other(results, row, subject)) {
             standings.push(standing.value);
-            cells.push(Cell::new(describe(standing)));
+            cells.push(Cell::new(format!("{standing} {}", standing.verdict(["wins", "tie", "loses"]))));
         }
         table.add_row(cells);
     }
@@ -96,15 +183,6 @@ fn against_best_other(results: &Results, row: &Row, subject: usize) -> Option<Ra
     Some(Ratio::of(&times, &best))
 }
 
-fn describe(ratio: Ratio) -> String {
-    let verdict = match ratio {
-        ratio if ratio.is_tie() => "tie",
-        ratio if ratio.value < 1.0 => "wins",
-        _ => "loses",
-    };
-    format!("{:.2} [{:.2} {:.2}] {verdict}", ratio.value, ratio.low, ratio.high)
-}
-
 fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Table {
     let mut table = new_table(results);
     let mut ratios = vec![Vec::new(); results.candidates.len()];
@@ -118,11 +196,11 @@ fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Tabl
                 continue;
             };
             if results.candidates[index].is_ceiling() {
-                cells.push(Cell::new(format!("{:.1}", kib / 1024.0)));
+                cells.push(Cell::new(mebibytes(kib)));
                 continue;
             }
             ratios[index].push(kib / smallest);
-            let cell = Cell::new(format!("{:.1} ×{:.2}", kib / 1024.0, kib / smallest));
+            let cell = Cell::new(format!("{} ×{:.2}", mebibytes(kib), kib / smallest));
             cells.push(if Some(index) == best { cell.add_attribute(Attribute::Bold) } else { cell });
         }
         table.add_row(cells);
@@ -130,28 +208,6 @@ fn memory_table(results: &Results, figure: impl Fn(&Measurement) -> f64) -> Tabl
     let mut means = vec![Cell::new("geometric mean")];
     means.extend(ratios.iter().map(|ratios| mean_cell(ratios, results.rows.len())));
     table.add_row(means);
-    align(&mut table);
-    table
-}
-
-fn freed_table(results: &Results) -> Table {
-    let mut table = new_table(results);
-    // Of a whole program only the peak is known.
-    for row in results.rows.iter().filter(|row| row.workload != "program") {
-        let mut cells = vec![Cell::new(row.title())];
-        for outcome in &row.outcomes {
-            let start = outcome.median(|run| run.rss_start_kib as f64);
-            let freed = outcome.median(|run| run.rss_freed_kib as f64);
-            cells.push(match (start, freed, outcome.idle_kib()) {
-                (Some(start), Some(freed), Some(idle)) => {
-                    Cell::new(format!("{:.1} → {:.1}", (freed - start) / 1024.0, (idle - start) / 1024.0))
-                }
-                (Some(start), Some(freed), None) => Cell::new(format!("{:.1}", (freed - start) / 1024.0)),
-                _ => no_figure(outcome),
-            });
-        }
-        table.add_row(cells);
-    }
     align(&mut table);
     table
 }

@@ -4,13 +4,14 @@
 //! Functions of the library under test are called with the types that its headers declare.
 
 use crate::{
-    meter::{Measurement, Meter},
-    workloads::{self, Parameters},
+    calls, limits,
+    meter::{Measurement, Meter, Settling},
+    workloads::{self, Parameters, memory},
 };
 use std::{
     env,
     ffi::{CStr, c_char, c_int, c_void},
-    mem,
+    iter, mem,
     process::ExitCode,
     ptr,
 };
@@ -39,34 +40,69 @@ fn run(arguments: Vec<String>) -> ExitCode {
     }
 }
 
-/// `workload [--idle] [--ceiling] name=number ...`
+/// `workload [--settle=SECONDS] [--ceiling] [--count-calls] name=number ...`
 fn measure(arguments: &[String]) -> Result<Measurement, String> {
     let (options, words): (Vec<_>, Vec<_>) =
         arguments.iter().map(String::as_str).partition(|word| word.starts_with("--"));
     let (name, words) = words.split_first().unwrap_or((&"", &[]));
     let workload = workloads::find(name).ok_or_else(|| {
-        let names: Vec<_> = workloads::WORKLOADS.iter().map(|workload| workload.name).collect();
+        let names: Vec<_> = workloads::all().map(|workload| workload.name).collect();
         format!("there is no workload `{name}`; there is {}", names.join(", "))
     })?;
     let parameters = Parameters::parse(words.iter().copied())?;
     let body = if options.contains(&"--ceiling") { workload.ceiling } else { Some(workload.run) };
     let body = body.ok_or_else(|| format!("`{name}` has no ceiling"))?;
 
-    let mut meter = Meter::new();
+    if options.contains(&"--count-calls") {
+        return count_calls(arguments);
+    }
+    limits::start_under(&parameters)?;
+    let idle = options.iter().find_map(|option| option.strip_prefix("--settle="));
+    let idle = idle.map(|text| text.parse().map_err(|_| format!("`--settle={text}` is no number of seconds")));
+    let trim = if memory::WORKLOADS.iter().any(|about| about.name == workload.name) { own_trim() } else { None };
+    if options.contains(&"--mark") {
+        calls::begin_marking();
+    }
+
+    let mut meter = Meter::new(idle.transpose()?.map(|idle| Settling { idle, trim }));
     body(&parameters, &mut meter);
-    let mut measurement = meter.finish(options.contains(&"--idle"));
+    let mut measurement = meter.finish();
     measurement.malloc_library = malloc_library();
     measurement.version = version();
     Ok(measurement)
 }
 
+/// Has the same run made by a child whose system calls are counted.
+fn count_calls(arguments: &[String]) -> Result<Measurement, String> {
+    let same = arguments.iter().map(|word| if word == "--count-calls" { "--mark".to_owned() } else { word.clone() });
+    let words: Vec<String> = iter::once(NAME.to_owned()).chain(same).collect();
+    let (output, calls) = calls::count(&words).map_err(|error| format!("{error:#}"))?;
+    let measurement: Measurement = serde_json::from_str(&output).map_err(|error| format!("{error} in `{output}`"))?;
+    Ok(Measurement { system_calls: Some(calls), ..measurement })
+}
+
+/// The `malloc_trim` of the library that `malloc` comes from. Most libraries have none, and a program that calls it
+/// trims the empty heap of libc.
+fn own_trim() -> Option<extern "C" fn(usize) -> c_int> {
+    let trim = symbol(c"malloc_trim")?;
+    if library_of(trim) != malloc_library() {
+        return None;
+    }
+    // SAFETY: `int malloc_trim(size_t)`, as malloc.h declares it.
+    Some(unsafe { mem::transmute::<*mut c_void, extern "C" fn(usize) -> c_int>(trim) })
+}
+
 /// The file in which the dynamic linker found `malloc`.
 fn malloc_library() -> String {
-    let Some(malloc) = symbol(c"malloc") else { return String::new() };
+    symbol(c"malloc").map(library_of).unwrap_or_default()
+}
+
+/// The file that a function lies in.
+fn library_of(function: *mut c_void) -> String {
     // SAFETY: dladdr fills the struct it is given, and its strings live as long as the library stays loaded.
     unsafe {
         let mut info: libc::Dl_info = mem::zeroed();
-        if libc::dladdr(malloc, &mut info) == 0 || info.dli_fname.is_null() {
+        if libc::dladdr(function, &mut info) == 0 || info.dli_fname.is_null() {
             return String::new();
         }
         CStr::from_ptr(info.dli_fname).to_string_lossy().into_owned()

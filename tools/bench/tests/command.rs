@@ -137,6 +137,40 @@ fn allocators_that_fail_are_reported_and_the_others_go_on() {
 }
 
 #[test]
+fn memory_is_compared_by_figures_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let [json, html] = ["results.json", "report.html"].map(|name| folder.path().join(name));
+    let other = argument("other", &library(&folder, "other", &wrapper("")));
+    let rows = "memory_start,memory_idle freed by main,memory_thrash 64,memory_limits,memory_trim,memory_fragmentation";
+    let mut arguments = vec!["--only", rows, "--rounds", "1", "--scale", "0.01", "--libs", "glibc", "--lib", &other];
+    arguments.extend(["--json", json.to_str().unwrap(), "--html", html.to_str().unwrap()]);
+    let text = succeed(&arguments);
+    let tables = ["Peak resident", "above the start", "Page faults", "System calls", "over live memory", "Time per"];
+    let places = tables.map(|title| text.find(title).unwrap_or_else(|| panic!("no table `{title}` in {text}")));
+    assert!(places.is_sorted(), "memory comes first: {text}");
+
+    let results = read(&json);
+    for row in &results.rows {
+        let [glibc, other] = &row.outcomes[..] else { panic!("two candidates") };
+        for outcome in [glibc, other] {
+            assert_eq!((outcome.failure.as_ref(), outcome.runs.len()), (None, 1), "{}", row.title());
+        }
+        // The other one is libc's allocator under the public names, and has no malloc_trim.
+        assert_eq!((glibc.trimmed_kib().is_some(), other.trimmed_kib()), (true, None), "{}", row.title());
+        assert_eq!(glibc.idle_kib().is_some(), ["memory_idle", "memory_fragmentation"].contains(&&*row.workload));
+        // Its block of 64 MiB is a mapping of its own each time.
+        assert!(row.workload != "memory_thrash" || glibc.calls_per_hundred().unwrap() >= 200.0);
+        assert!(row.workload != "memory_fragmentation" || glibc.drift().len() == 96);
+        let limit = row.parameters.strip_prefix("address_space=").and_then(|rest| rest.split(' ').next());
+        let limit = limit.map_or(u64::MAX, |mebibytes| mebibytes.parse::<u64>().unwrap() << 10);
+        assert!(glibc.runs[0].address_space_kib <= limit, "{}: {:?}", row.title(), glibc.runs[0]);
+    }
+    assert!(results.rows.iter().any(|row| row.parameters.starts_with("address_space=")));
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("Memory, row by row") && page.contains("Memory through a day") && !page.contains("NaN"));
+}
+
+#[test]
 fn health_finds_a_slow_library_and_one_that_breaks_its_blocks() {
     let folder = TempDir::new().unwrap();
     let good = argument("good", &library(&folder, "good", &wrapper("")));

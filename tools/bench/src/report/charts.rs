@@ -73,7 +73,7 @@ pub fn ratios(results: &Results) -> Option<Markup> {
         rows.push((row.title(), found.collect::<Vec<_>>()));
     }
     let all: Vec<f64> =
-        rows.iter().flat_map(|(_, found)| found.iter().flat_map(|(_, ratio)| [ratio.low, ratio.high])).collect();
+        rows.iter().flat_map(|(_, found)| found.iter().flat_map(|(_, ratio)| <[f64; 2]>::from(ends(ratio)))).collect();
     if all.is_empty() {
         return None;
     }
@@ -97,9 +97,10 @@ pub fn ratios(results: &Results) -> Option<Markup> {
         for (line, (candidate, ratio)) in found.iter().enumerate() {
             let y = top + step / 2.0 + (line as f64 - (found.len() as f64 - 1.0) / 2.0) * 5.0;
             let name = &results.candidates[*candidate].name;
-            let told = format!("{name}: {:.2} [{:.2} {:.2}]", ratio.value, ratio.low, ratio.high);
+            let (low, high) = ends(ratio);
+            let told = format!("{name}: {ratio}");
             drawn.push(html! {
-                line.whisker.(colour(*candidate)) x1=(px(plot.at_x(ratio.low))) x2=(px(plot.at_x(ratio.high))) y1=(px(y)) y2=(px(y)) {}
+                line.whisker.(colour(*candidate)) x1=(px(plot.at_x(low))) x2=(px(plot.at_x(high))) y1=(px(y)) y2=(px(y)) {}
                 (dot(&colour(*candidate), &told, plot.at_x(ratio.value), y))
             });
         }
@@ -107,6 +108,11 @@ pub fn ratios(results: &Results) -> Option<Markup> {
     let one = px(plot.at_x(1.0));
     drawn.push(html! { line.one x1=(one) x2=(one) y1=(first) y2=(px(plot.height - 42.0)) {} });
     Some(plot.frame(&drawn))
+}
+
+/// Where the whisker of a ratio ends; without an interval it has none.
+fn ends(ratio: &Ratio) -> (f64, f64) {
+    ratio.interval.unwrap_or((ratio.value, ratio.value))
 }
 
 /// A line for each candidate; nothing where no candidate has two points.
@@ -152,6 +158,18 @@ pub fn memory_courses(results: &Results) -> Vec<Markup> {
             })
             .collect();
         let (x, y) = ((Scale::Linear, "milliseconds", milliseconds), (Scale::Linear, "MiB", mebibytes));
+        lines(results, &row.title(), x, y, &curves)
+    };
+    results.rows.iter().filter_map(one).collect()
+}
+
+/// Resident over live memory through simulated time, a plot for each row that has it.
+pub fn drifts(results: &Results) -> Vec<Markup> {
+    let hours: fn(f64) -> String = |value| format!("{value:.0}");
+    let one = |row: &crate::results::Row| {
+        let curves: Vec<_> = row.outcomes.iter().map(Outcome::drift).enumerate().collect();
+        let (x, y) =
+            ((Scale::Linear, "hour", hours), (Scale::Linear, "resident / live", ratio_text as fn(f64) -> String));
         lines(results, &row.title(), x, y, &curves)
     };
     results.rows.iter().filter_map(one).collect()

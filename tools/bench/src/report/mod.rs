@@ -6,9 +6,9 @@ mod plot;
 use crate::{
     results::{Clock, Outcome, Results, Row},
     statistics::{Ratio, geometric_mean, median},
-    table::duration,
+    table::{duration, freed, kernel_work, mebibytes},
 };
-use charts::{cost_curves, frontier, latencies, memory_courses, ratios};
+use charts::{cost_curves, drifts, frontier, latencies, memory_courses, ratios};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The page.
@@ -36,6 +36,7 @@ pub fn page(results: &Results) -> Markup {
                 }
                 p { code { (results.command.join(" ")) } }
                 (legend(results))
+                (memory_table(results))
                 @for (title, explanation, plots) in sections(results) {
                     @if !plots.is_empty() {
                         section {
@@ -65,7 +66,7 @@ fn colour(index: usize) -> String {
 type Section = (&'static str, &'static str, Vec<Markup>);
 
 fn sections(results: &Results) -> Vec<Section> {
-    vec![
+    let mut sections = vec![
         (
             "Speed against memory",
             "Each allocator's time and peak resident memory over the best of each row, as geometric means over the rows that it finished. Nobody is to the left of and below an allocator on the frontier.",
@@ -81,13 +82,59 @@ fn sections(results: &Results) -> Vec<Section> {
             "Resident memory in the first round, and what is left when all is freed.",
             memory_courses(results),
         ),
+        (
+            "Memory through a day",
+            "Resident over live memory while sizes and lifetimes drift, in the first round.",
+            drifts(results),
+        ),
         ("Latency of single calls", "The time that one call in so many exceeds.", latencies(results)),
         (
             "Cost against live objects and threads",
             "Time per operation as the rows of a workload grow.",
             cost_curves(results),
         ),
-    ]
+    ];
+    if results.is_about_memory() {
+        // What was asked comes first.
+        sections.sort_by_key(|(title, ..)| !title.starts_with("Memory"));
+    }
+    sections
+}
+
+/// Peaks, what is left and what it cost, where the comparison is about memory.
+fn memory_table(results: &Results) -> Markup {
+    let peak = |outcome: &Outcome| outcome.median(|run| run.rss_peak_kib as f64);
+    html! {
+        @if results.is_about_memory() {
+            section {
+                h2 { "Memory, row by row" }
+                p {
+                    "Peak resident memory in MiB. Below it: what is left above the start when all is freed → after idle seconds "
+                    "→ after malloc_trim, where the allocator has one; page faults, system time."
+                }
+                div.wide { table {
+                    thead { tr { th {} @for candidate in &results.candidates { th { (candidate.name) } } } }
+                    tbody {
+                        @for row in &results.rows {
+                            @let best = results.best(row, peak);
+                            tr {
+                                th { (row.title()) }
+                                @for (index, outcome) in row.outcomes.iter().enumerate() {
+                                    td title=(row.parameters) {
+                                        span.best[best == Some(index)] {
+                                            (peak(outcome).map_or("–".to_owned(), mebibytes))
+                                        }
+                                        @if row.workload != "program" { br; (freed(outcome).unwrap_or_default()) }
+                                        br; (kernel_work(outcome).unwrap_or_default())
+                                    }
+                                }
+                            }
+                        }
+                    }
+                } }
+            }
+        }
+    }
 }
 
 fn legend(results: &Results) -> Markup {

@@ -2,28 +2,19 @@
 //!
 //! Parameters: `steps`, `slots`, `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    meter::Meter,
-    random::Random,
-    source::Malloc,
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "aligned",
-    stands_for: "vectors for the CPU's wide registers, cache lines and pages",
-    rows: &[Row::quick("16-4096 x1000", "steps=4000000 slots=1000 low=16 high=4096 seed=1")],
-    memory: false,
-    axis: None,
+pub const WORKLOAD: Workload = Workload::new(
+    "aligned",
+    "vectors for the CPU's wide registers, cache lines and pages",
+    &[Row::quick("16-4096 x1000", "steps=4000000 slots=1000 low=16 high=4096 seed=1")],
     run,
-    ceiling: None,
-};
+);
 
 fn run(parameters: &Parameters, meter: &mut Meter) {
     let steps = parameters.get("steps");
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let mut slots = Slots::<Malloc>::new(parameters.size("slots"));
     let mut random = Random::new(parameters.get("seed"));
 
@@ -35,7 +26,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
             Some(block) => block.release(),
             None => {
                 let alignment = 32 << random.below(8);
-                let block = Block::allocate_aligned(alignment, random.between(low, high));
+                let block = Block::allocate_aligned(alignment, sizes.draw(&mut random));
                 *slot = Some(block);
             }
         }

@@ -4,32 +4,23 @@
 //!
 //! Parameters: `steps`, `slots`, `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "calloc",
-    stands_for: "zeroed structs and tables",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "calloc",
+    "zeroed structs and tables",
+    &[
         Row::quick("16-1024 x1000", "steps=5000000 slots=1000 low=16 high=1024 seed=1"),
         Row::new("64-1024 KiB x8", "steps=4000 slots=8 low=65536 high=1048576 seed=1"),
     ],
-    memory: false,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let steps = parameters.get("steps");
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let mut slots = Slots::<S>::new(parameters.size("slots"));
     let mut random = Random::new(parameters.get("seed"));
 
@@ -40,7 +31,7 @@ fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
         match slot.take() {
             Some(block) => block.release(),
             None => {
-                let size = random.between(low, high);
+                let size = sizes.draw(&mut random);
                 let mut block = Block::allocate_zeroed(size);
                 block.fill_part(0, size);
                 *slot = Some(block);

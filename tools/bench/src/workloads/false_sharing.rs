@@ -10,22 +10,19 @@
 //! # Safety
 //! Each block is written by the thread that holds it.
 
-use super::{Parameters, Row, Workload};
-use crate::{blocks::Block, ceiling::Ceiling, meter::Meter, source::Malloc, source::Source, threads::run_together};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "false_sharing",
-    stands_for: "counters and states of threads that know nothing of each other",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "false_sharing",
+    "counters and states of threads that know nothing of each other",
+    &[
         Row::quick("active", "steps=200000 threads=2 passive=0 writes=500 size=8"),
         Row::new("passive", "steps=200000 threads=2 passive=1 writes=500 size=8"),
     ],
-    memory: false,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let (threads, writes) = (parameters.get("threads"), parameters.get("writes"));

@@ -5,25 +5,18 @@
 //! Parameters: `steps` (rounds through all phases), `volume` (bytes allocated in each phase), `seed`. The sizes are
 //! the phases' own.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "fragmentation",
-    stands_for: "a long-running program whose work changes",
-    rows: &[Row::quick("64 MiB x6 phases", "steps=2 volume=67108864 seed=1")],
-    memory: true,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+pub const WORKLOAD: Workload = Workload::new(
+    "fragmentation",
+    "a long-running program whose work changes",
+    &[Row::quick("64 MiB x6 phases", "steps=2 volume=67108864 seed=1")],
+    run::<Malloc>,
+)
+.over_time()
+.then_idle(1)
+.with_ceiling(run::<Ceiling>);
 
 /// The sizes of each phase, in bytes.
 const PHASES: [(usize, usize); 6] = [(16, 64), (200, 400), (48, 112), (1000, 3000), (130, 190), (8_000, 40_000)];

@@ -10,23 +10,19 @@
 //! # Safety
 //! Blocks are read and written within their size, by the one thread that holds them.
 
-use super::{Parameters, Row, Workload};
-use crate::{blocks::Block, meter::Meter, random::Random, source::Malloc, threads::run_together};
+use super::prelude::*;
 use std::{slice, sync::Mutex};
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "integrity",
-    stands_for: "the contract itself: contents, zeroes, alignment",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "integrity",
+    "the contract itself: contents, zeroes, alignment",
+    &[
         Row::new("1-2048 x2 threads", "steps=600000 threads=2 slots=2000 low=1 high=2048 seed=1"),
         Row::new("1-256 KiB x2 threads", "steps=6000 threads=2 slots=64 low=1024 high=262144 seed=1"),
     ],
-    memory: false,
-    axis: None,
     run,
-    ceiling: None,
-};
+);
 
 /// A block whose bytes are known.
 struct Filled {
@@ -39,7 +35,7 @@ struct Filled {
 fn run(parameters: &Parameters, meter: &mut Meter) {
     let threads = parameters.get("threads");
     let steps = (parameters.get("steps") / threads).max(1);
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let per_thread = parameters.size("slots");
     // Any thread may take any block: half of them were filled by another one.
     let slots: Vec<Mutex<Option<Filled>>> = (0..per_thread * threads as usize).map(|_| Mutex::new(None)).collect();
@@ -49,8 +45,8 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
             let index = random.below(slots.len());
             let mut slot = slots[index].lock().expect("a thread that finds a wrong byte ends the process");
             *slot = match slot.take() {
-                None => Some(Filled::new(&mut random, low, high)),
-                Some(filled) if random.below(4) == 0 => Some(filled.resized(random.between(low, high))),
+                None => Some(Filled::new(&mut random, sizes)),
+                Some(filled) if random.below(4) == 0 => Some(filled.resized(sizes.draw(&mut random))),
                 Some(filled) => {
                     filled.checked().block.release();
                     None
@@ -66,8 +62,8 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
 }
 
 impl Filled {
-    fn new(random: &mut Random, low: usize, high: usize) -> Self {
-        let size = random.between(low, high);
+    fn new(random: &mut Random, sizes: Sizes) -> Self {
+        let size = sizes.draw(random);
         let (block, alignment) = match random.below(4) {
             0 => (zeroed(size), 1),
             1 => {

@@ -4,32 +4,25 @@
 //!
 //! Parameters: `steps`, `slots` (blocks live at a time), `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "large",
-    stands_for: "buffers for whole files, images and matrices",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "large",
+    "buffers for whole files, images and matrices",
+    &[
         Row::new("32K-64M x1", "steps=400 slots=1 low=32768 high=67108864 seed=1"),
         Row::quick("32K-4M x16", "steps=3000 slots=16 low=32768 high=4194304 seed=1"),
     ],
-    memory: true,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.over_time()
+.then_idle(1)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let steps = parameters.get("steps");
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let mut slots = Slots::<S>::new(parameters.size("slots"));
     let mut random = Random::new(parameters.get("seed"));
 
@@ -39,7 +32,7 @@ fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
         if let Some(block) = slots[index].take() {
             block.release();
         }
-        let size = random.scaled_between(low, high);
+        let size = sizes.draw_scaled(&mut random);
         let mut block = Block::allocate(size);
         block.touch_pages(size);
         slots[index] = Some(block);

@@ -6,38 +6,29 @@
 //! Parameters: `steps` (of all threads together), `threads` (at a time), `generations` (one after another), `slots`
 //! (of each thread), `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    meter::Meter,
-    random::Random,
-    source::Malloc,
-    threads::run_together,
-};
+use super::prelude::*;
 use std::thread;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "larson",
-    stands_for: "a server whose threads come and go while its sessions stay",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "larson",
+    "a server whose threads come and go while its sessions stay",
+    &[
         Row::new("1 thread", "steps=4000000 threads=1 generations=50 slots=1000 low=8 high=1000 seed=1"),
         Row::quick("2 threads", "steps=4000000 threads=2 generations=50 slots=1000 low=8 high=1000 seed=1"),
         Row::new("8 threads", "steps=4000000 threads=8 generations=50 slots=1000 low=8 high=1000 seed=1"),
     ],
-    memory: false,
-    axis: Some("threads"),
     run,
-    ceiling: None,
-};
+)
+.along("threads");
 
 fn run(parameters: &Parameters, meter: &mut Meter) {
     let (threads, generations) = (parameters.get("threads"), parameters.get("generations"));
     let steps = (parameters.get("steps") / threads / generations).max(1);
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let lines = (0..threads).map(|index| {
         let mut slots = Slots::<Malloc>::new(parameters.size("slots"));
-        slots.iter_mut().for_each(|slot| *slot = Some(Block::allocate(low)));
+        slots.iter_mut().for_each(|slot| *slot = Some(Block::allocate(sizes.low)));
         (slots, Random::new(parameters.get("seed") + index))
     });
 
@@ -49,10 +40,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
                 scope.spawn(|| {
                     for _ in 0..steps {
                         let index = random.below(slots.len());
-                        if let Some(block) = slots[index].take() {
-                            block.release();
-                        }
-                        slots[index] = Some(Block::allocate(random.between(low, high)));
+                        slots.renew(index, sizes.draw(&mut random));
                     }
                 });
             });

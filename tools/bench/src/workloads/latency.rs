@@ -6,37 +6,30 @@
 //! Parameters: `steps`, `threads`, `slots` (of each thread), `low` and `high` (sizes in bytes), `burst` (1 or 0),
 //! `seed`.
 
-use super::{Parameters, Row, Workload};
+use super::prelude::*;
 use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
     latency::{Recorder, ticks},
-    meter::{Meter, clock_ns},
-    random::Random,
-    source::{Malloc, Source},
-    threads::run_together,
+    meter::clock_ns,
 };
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "latency",
-    stands_for: "programs that must answer in time",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "latency",
+    "programs that must answer in time",
+    &[
         Row::quick("16-1024 x8192", "steps=4000000 threads=1 slots=8192 low=16 high=1024 burst=0 seed=1"),
         Row::new("16-1024 x8192, 2 threads", "steps=4000000 threads=2 slots=8192 low=16 high=1024 burst=0 seed=1"),
         Row::new("1-256 KiB x256", "steps=400000 threads=1 slots=256 low=1024 high=262144 burst=0 seed=1"),
         Row::new("16-1024 burst", "steps=4000000 threads=1 slots=500000 low=16 high=1024 burst=1 seed=1"),
     ],
-    memory: false,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let threads = parameters.get("threads");
     let steps = (parameters.get("steps") / threads).max(1);
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let burst = parameters.get("burst") == 1;
     let state = |index| {
         let random = Random::new(parameters.get("seed") + index);
@@ -52,7 +45,7 @@ fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
             match slot.take() {
                 Some(block) => recorder.time(|| block.release()),
                 None => {
-                    let size = random.between(low, high);
+                    let size = sizes.draw(&mut random);
                     *slot = Some(recorder.time(|| Block::allocate(size)));
                 }
             }

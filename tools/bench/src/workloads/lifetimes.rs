@@ -5,25 +5,17 @@
 //!
 //! Parameters: `steps`, `young`, `middle` and `old` (blocks of each kind that live at a time), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "lifetimes",
-    stands_for: "an ordinary program, as recordings show it",
-    rows: &[Row::quick("32/4096/100000", "steps=8000000 young=32 middle=4096 old=100000 seed=1")],
-    memory: true,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+pub const WORKLOAD: Workload = Workload::new(
+    "lifetimes",
+    "an ordinary program, as recordings show it",
+    &[Row::quick("32/4096/100000", "steps=8000000 young=32 middle=4096 old=100000 seed=1")],
+    run::<Malloc>,
+)
+.over_time()
+.with_ceiling(run::<Ceiling>);
 
 /// Sizes that programs ask for most.
 const FAVOURITES: [usize; 8] = [16, 24, 32, 32, 40, 48, 64, 96];
@@ -42,10 +34,7 @@ fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
             _ => &mut young,
         };
         let index = random.below(kind.len());
-        if let Some(block) = kind[index].take() {
-            block.release();
-        }
-        kind[index] = Some(Block::allocate(size(&mut random)));
+        kind.renew(index, size(&mut random));
     }
     meter.stop(steps);
 

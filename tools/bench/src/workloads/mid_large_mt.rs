@@ -3,19 +3,18 @@
 //! Parameters: `steps` (of all threads together), `threads`, `slots` (of each thread), `low` and `high` (sizes in
 //! bytes), `seed`.
 
-use super::{Row, Workload, random_mixed::run_in_threads};
-use crate::{ceiling::Ceiling, source::Malloc};
+use super::prelude::*;
+use super::random_mixed::run_in_threads;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "mid_large_mt",
-    stands_for: "images, messages and columns in each thread",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "mid_large_mt",
+    "images, messages and columns in each thread",
+    &[
         Row::new("1 thread", "steps=400000 threads=1 slots=64 low=8192 high=1048576 seed=1"),
         Row::quick("2 threads", "steps=400000 threads=2 slots=64 low=8192 high=1048576 seed=1"),
     ],
-    memory: false,
-    axis: Some("threads"),
-    run: run_in_threads::<Malloc>,
-    ceiling: Some(run_in_threads::<Ceiling>),
-};
+    run_in_threads::<Malloc>,
+)
+.along("threads")
+.with_ceiling(run_in_threads::<Ceiling>);

@@ -3,20 +3,19 @@
 //! Parameters: `steps` (of all threads together), `threads`, `slots` (of each thread), `low` and `high` (sizes in
 //! bytes), `seed`.
 
-use super::{Row, Workload, random_mixed::run_in_threads};
-use crate::{ceiling::Ceiling, source::Malloc};
+use super::prelude::*;
+use super::random_mixed::run_in_threads;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "mid_mt_gap",
-    stands_for: "buffers of a few kilobytes in each thread of a server",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "mid_mt_gap",
+    "buffers of a few kilobytes in each thread of a server",
+    &[
         Row::new("1 thread", "steps=4000000 threads=1 slots=256 low=1024 high=8192 seed=1"),
         Row::quick("2 threads", "steps=4000000 threads=2 slots=256 low=1024 high=8192 seed=1"),
         Row::new("4 threads", "steps=4000000 threads=4 slots=256 low=1024 high=8192 seed=1"),
     ],
-    memory: false,
-    axis: Some("threads"),
-    run: run_in_threads::<Malloc>,
-    ceiling: Some(run_in_threads::<Ceiling>),
-};
+    run_in_threads::<Malloc>,
+)
+.along("threads")
+.with_ceiling(run_in_threads::<Ceiling>);

@@ -10,6 +10,7 @@ mod larson;
 mod latency;
 mod lifetimes;
 mod live_objects;
+pub mod memory;
 mod mid_large_mt;
 mod mid_mt_gap;
 mod oversubscription;
@@ -23,7 +24,20 @@ mod thread_churn;
 mod tree_churn;
 
 use crate::meter::Meter;
-pub use parameters::Parameters;
+pub use parameters::{Parameters, Sizes};
+
+/// What the file of a workload needs.
+mod prelude {
+    pub use super::{Parameters, Row, Sizes, Workload};
+    pub use crate::{
+        blocks::{Block, Slots},
+        ceiling::Ceiling,
+        meter::Meter,
+        random::Random,
+        source::{Malloc, Source},
+        threads::run_together,
+    };
+}
 
 /// One workload: a loop over `malloc` and `free` that stands for a kind of program.
 pub struct Workload {
@@ -33,14 +47,50 @@ pub struct Workload {
     pub stands_for: &'static str,
     /// The parameter sets it is run with.
     pub rows: &'static [Row],
-    /// Whether its course of resident memory over time is worth a plot.
-    pub memory: bool,
-    /// The parameter along which its rows make a curve, if they do.
-    pub axis: Option<&'static str>,
     /// The loop itself.
     pub run: Loop,
+    /// Whether its course of resident memory over time is worth a plot.
+    pub memory: bool,
+    /// How many seconds the first round waits when all is freed, whatever comparison it is, for memory to go back.
+    pub idle: u32,
+    /// Whether system calls are counted, in a run of their own.
+    pub counts_calls: bool,
+    /// The parameter along which its rows make a curve, if they do.
+    pub axis: Option<&'static str>,
     /// The same loop over the allocator that knows everything, where that can show what is possible.
     pub ceiling: Option<Loop>,
+}
+
+impl Workload {
+    /// A workload of which nothing but time, and memory at its end, is of interest.
+    const fn new(name: &'static str, stands_for: &'static str, rows: &'static [Row], run: Loop) -> Self {
+        Self { name, stands_for, rows, run, memory: false, idle: 0, counts_calls: false, axis: None, ceiling: None }
+    }
+
+    /// The same, with a plot of memory over time.
+    const fn over_time(self) -> Self {
+        Self { memory: true, ..self }
+    }
+
+    /// The same, with so many idle seconds at its end in every comparison.
+    const fn then_idle(self, idle: u32) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// The same, with its system calls counted.
+    const fn counting_calls(self) -> Self {
+        Self { counts_calls: true, ..self }
+    }
+
+    /// The same, with a curve along a parameter.
+    const fn along(self, axis: &'static str) -> Self {
+        Self { axis: Some(axis), ..self }
+    }
+
+    /// The same, with what is possible beside it.
+    const fn with_ceiling(self, ceiling: Loop) -> Self {
+        Self { ceiling: Some(ceiling), ..self }
+    }
 }
 
 /// The loop of a workload.
@@ -68,7 +118,7 @@ impl Row {
     }
 }
 
-/// All workloads, in the order in which they are run.
+/// The workloads of an ordinary comparison, in the order in which they are run; [`memory`] has the others.
 pub const WORKLOADS: &[&Workload] = &[
     &random_mixed::WORKLOAD,
     &mid_mt_gap::WORKLOAD,
@@ -92,9 +142,14 @@ pub const WORKLOADS: &[&Workload] = &[
     &integrity::WORKLOAD,
 ];
 
+/// All workloads.
+pub fn all() -> impl Iterator<Item = &'static Workload> {
+    WORKLOADS.iter().chain(memory::WORKLOADS).copied()
+}
+
 /// The workload called `name`.
 pub fn find(name: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().copied().find(|workload| workload.name == name)
+    all().find(|workload| workload.name == name)
 }
 
 #[cfg(test)]
@@ -103,13 +158,15 @@ mod tests {
 
     #[test]
     fn every_row_of_every_workload_runs_with_its_own_parameters() {
-        for workload in WORKLOADS.iter().filter(|workload| workload.name != "live_objects") {
+        // These two have as many blocks as they have, however short the run.
+        let large = ["live_objects", "memory_huge"];
+        for workload in all().filter(|workload| !large.contains(&workload.name)) {
             for row in workload.rows {
                 let parameters = Parameters::parse(row.parameters.split(' ')).unwrap().scaled(1e-9);
                 for run in [Some(workload.run), workload.ceiling].into_iter().flatten() {
-                    let mut meter = Meter::new();
+                    let mut meter = Meter::new(None);
                     run(&parameters, &mut meter);
-                    let measurement = meter.finish(false);
+                    let measurement = meter.finish();
                     assert!(measurement.operations > 0 && measurement.wall_ns > 0, "{} {}", workload.name, row.name);
                 }
             }
@@ -117,8 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_says_of_each_what_it_stands_for() {
+        let text = include_str!("../../../../docs/benchmarks.md");
+        for workload in all() {
+            let line = format!("| {} | {} | ", workload.name, workload.stands_for);
+            assert!(text.contains(&line), "docs/benchmarks.md lacks the line `{line}`");
+        }
+    }
+
+    #[test]
     fn the_rows_of_a_curve_have_the_parameter_of_its_axis() {
-        for workload in WORKLOADS {
+        for workload in all() {
             for row in workload.rows {
                 if let Some(axis) = workload.axis {
                     let parameters = Parameters::parse(row.parameters.split(' ')).unwrap();

@@ -2,32 +2,25 @@
 //!
 //! Parameters: `objects` (at the end of each growth), `steps` (growths), `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "phases",
-    stands_for: "requests, frames and collections that come in waves",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "phases",
+    "requests, frames and collections that come in waves",
+    &[
         Row::quick("16-512 x200000", "objects=200000 steps=12 low=16 high=512 seed=1"),
         Row::new("1024-65536 x4000", "objects=4000 steps=20 low=1024 high=65536 seed=1"),
     ],
-    memory: true,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.over_time()
+.then_idle(1)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let growths = parameters.get("steps");
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let mut slots = Slots::<S>::new(parameters.size("objects"));
     let mut random = Random::new(parameters.get("seed"));
 
@@ -35,7 +28,7 @@ fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     for _ in 0..growths {
         for slot in slots.iter_mut() {
             if slot.is_none() {
-                *slot = Some(Block::allocate(random.between(low, high)));
+                *slot = Some(Block::allocate(sizes.draw(&mut random)));
             }
         }
         for slot in slots.iter_mut() {

@@ -5,26 +5,20 @@
 //!
 //! Parameters: `steps` (blocks that enter), `first`, `second` and `third` (sizes in bytes that the stages allocate).
 
-use super::{
-    Parameters, Row, Workload,
-    producer_consumer::{BATCH, Batch, UNDER_WAY},
-};
-use crate::{blocks::Block, meter::Meter, threads::run_together};
+use super::prelude::*;
+use super::producer_consumer::{BATCH, Batch, UNDER_WAY};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "pipeline",
-    stands_for: "stages that read, parse and answer",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "pipeline",
+    "stages that read, parse and answer",
+    &[
         Row::new("64>512>128", "steps=3000000 first=64 second=512 third=128"),
         Row::new("4096>48>1024", "steps=1000000 first=4096 second=48 third=1024"),
     ],
-    memory: false,
-    axis: None,
     run,
-    ceiling: None,
-};
+);
 
 struct Stage {
     from: Option<Receiver<Batch>>,

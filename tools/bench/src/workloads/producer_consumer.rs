@@ -4,25 +4,21 @@
 //!
 //! Parameters: `steps` (blocks altogether), `producers`, `consumers`, `low` and `high` (sizes in bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{blocks::Block, meter::Meter, random::Random, source::Malloc, threads::run_together};
+use super::prelude::*;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "producer_consumer",
-    stands_for: "messages between threads",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "producer_consumer",
+    "messages between threads",
+    &[
         Row::quick("1:1 16-256", "steps=6000000 producers=1 consumers=1 low=16 high=256 seed=1"),
         Row::new("3:1 16-256", "steps=6000000 producers=3 consumers=1 low=16 high=256 seed=1"),
         Row::new("1:3 16-256", "steps=6000000 producers=1 consumers=3 low=16 high=256 seed=1"),
         Row::new("1:1 1-8 KiB", "steps=1500000 producers=1 consumers=1 low=1024 high=8192 seed=1"),
     ],
-    memory: false,
-    axis: None,
     run,
-    ceiling: None,
-};
+);
 
 /// Blocks that travel together.
 pub type Batch = [Option<Block<Malloc>>; BATCH];
@@ -41,7 +37,7 @@ enum Part {
 fn run(parameters: &Parameters, meter: &mut Meter) {
     let producers = parameters.get("producers");
     let batches = (parameters.get("steps") / BATCH as u64 / producers).max(1);
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let channels = (0..parameters.get("consumers")).map(|_| mpsc::sync_channel::<Batch>(UNDER_WAY));
     let (senders, receivers): (Vec<_>, Vec<_>) = channels.unzip();
     let mut parts: Vec<Part> = receivers.into_iter().map(Part::Consumer).collect();
@@ -54,7 +50,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
     run_together(meter, batches * producers * BATCH as u64, parts, |part| match part {
         Part::Producer(senders, mut random) => {
             for sender in senders.iter().cycle().take(batches as usize) {
-                let batch = std::array::from_fn(|_| Some(Block::allocate(random.between(low, high))));
+                let batch = std::array::from_fn(|_| Some(Block::allocate(sizes.draw(&mut random))));
                 sender.send(batch).expect("consumers outlive the producers");
             }
         }

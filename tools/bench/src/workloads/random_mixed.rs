@@ -6,21 +6,13 @@
 //!
 //! Parameters: `steps`, `slots`, `low` and `high` (sizes in bytes, both included), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    ceiling::Ceiling,
-    meter::Meter,
-    random::Random,
-    source::{Malloc, Source},
-    threads::run_together,
-};
+use super::prelude::*;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "random_mixed",
-    stands_for: "objects of mixed sizes and lifetimes in one thread",
-    rows: &[
+pub const WORKLOAD: Workload = Workload::new(
+    "random_mixed",
+    "objects of mixed sizes and lifetimes in one thread",
+    &[
         Row::quick("16-1024 x400", "steps=20000000 slots=400 low=16 high=1024 seed=1"),
         Row::quick("16-1024 x8192", "steps=15000000 slots=8192 low=16 high=1024 seed=1"),
         Row::new("16-1024 x100000", "steps=10000000 slots=100000 low=16 high=1024 seed=1"),
@@ -33,11 +25,9 @@ pub const WORKLOAD: Workload = Workload {
         Row::new("1024-8192 x256", "steps=10000000 slots=256 low=1024 high=8192 seed=1"),
         Row::new("8192-32768 x256", "steps=5000000 slots=256 low=8192 high=32768 seed=1"),
     ],
-    memory: false,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+    run::<Malloc>,
+)
+.with_ceiling(run::<Ceiling>);
 
 fn run<S: Source>(parameters: &Parameters, meter: &mut Meter) {
     let steps = parameters.get("steps");
@@ -63,29 +53,23 @@ pub fn run_in_threads<S: Source>(parameters: &Parameters, meter: &mut Meter) {
 /// Slots, and the sizes that their blocks may have.
 struct Mixture<S: Source> {
     slots: Slots<S>,
-    low: usize,
-    high: usize,
+    sizes: Sizes,
     random: Random,
 }
 
 impl<S: Source> Mixture<S> {
     fn new(parameters: &Parameters, seed: u64) -> Self {
-        Self {
-            slots: Slots::new(parameters.size("slots")),
-            low: parameters.size("low"),
-            high: parameters.size("high"),
-            random: Random::new(seed),
-        }
+        Self { slots: Slots::new(parameters.size("slots")), sizes: parameters.sizes(), random: Random::new(seed) }
     }
 
     fn run(&mut self, steps: u64) {
-        let Self { slots, low, high, random } = self;
+        let Self { slots, sizes, random } = self;
         for _ in 0..steps {
             let index = random.below(slots.len());
             let slot = &mut slots[index];
             match slot.take() {
                 Some(block) => block.release(),
-                None => *slot = Some(Block::allocate(random.between(*low, *high))),
+                None => *slot = Some(Block::allocate(sizes.draw(random))),
             }
         }
     }

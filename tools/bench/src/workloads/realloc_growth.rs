@@ -6,28 +6,19 @@
 //! Parameters: `steps` (arrays altogether), `arrays` (growing at a time), `final` (size in bytes), `percent` (of the
 //! old size that each growth adds).
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    meter::Meter,
-    source::Malloc,
-};
+use super::prelude::*;
 
-/// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "realloc_growth",
-    stands_for: "vectors, strings and tables that grow",
-    rows: &[
+/// The workload and its rows. No ceiling: that one always copies, and is beaten by whoever changes page tables.
+pub const WORKLOAD: Workload = Workload::new(
+    "realloc_growth",
+    "vectors, strings and tables that grow",
+    &[
         Row::quick("to 4 KiB x64", "steps=100000 arrays=64 final=4096 percent=100"),
         Row::new("to 1 MiB x16", "steps=600 arrays=16 final=1048576 percent=50"),
         Row::new("to 256 MiB x1", "steps=3 arrays=1 final=268435456 percent=50"),
     ],
-    memory: false,
-    axis: None,
     run,
-    // It always copies, and so is beaten by whoever changes page tables.
-    ceiling: None,
-};
+);
 
 /// The size an array begins with.
 const FIRST: usize = 16;

@@ -5,31 +5,22 @@
 //! Parameters: `steps` (threads altogether), `threads` (at a time), `blocks` (of each), `low` and `high` (sizes in
 //! bytes), `seed`.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::{Block, Slots},
-    meter::Meter,
-    random::Random,
-    source::Malloc,
-    threads::run_together,
-};
+use super::prelude::*;
 use std::thread;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "thread_churn",
-    stands_for: "a thread for each task",
-    rows: &[Row::quick("100 blocks x2", "steps=6000 threads=2 blocks=100 low=16 high=1024 seed=1")],
-    memory: true,
-    axis: None,
+pub const WORKLOAD: Workload = Workload::new(
+    "thread_churn",
+    "a thread for each task",
+    &[Row::quick("100 blocks x2", "steps=6000 threads=2 blocks=100 low=16 high=1024 seed=1")],
     run,
-    ceiling: None,
-};
+)
+.over_time();
 
 fn run(parameters: &Parameters, meter: &mut Meter) {
     let lines = parameters.get("threads");
     let threads = (parameters.get("steps") / lines).max(1);
-    let (low, high) = (parameters.size("low"), parameters.size("high"));
+    let sizes = parameters.sizes();
     let line = |index| (Slots::<Malloc>::new(parameters.size("blocks")), Random::new(parameters.get("seed") + index));
     let states: Vec<_> = (0..lines).map(line).collect();
     run_together(meter, threads * lines, states, |(mut slots, mut random)| {
@@ -37,7 +28,7 @@ fn run(parameters: &Parameters, meter: &mut Meter) {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     for slot in slots.iter_mut() {
-                        *slot = Some(Block::allocate(random.between(low, high)));
+                        *slot = Some(Block::allocate(sizes.draw(&mut random)));
                     }
                     slots.release_all();
                 });

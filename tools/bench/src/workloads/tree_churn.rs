@@ -5,25 +5,17 @@
 //! # Safety
 //! Nodes are placed in blocks of their size, and taken out once, when the block is freed.
 
-use super::{Parameters, Row, Workload};
-use crate::{
-    blocks::Block,
-    ceiling::Ceiling,
-    meter::Meter,
-    source::{Malloc, Source},
-};
+use super::prelude::*;
 use std::hint::black_box;
 
 /// The workload and its rows.
-pub const WORKLOAD: Workload = Workload {
-    name: "tree_churn",
-    stands_for: "syntax trees and documents",
-    rows: &[Row::quick("depth 10", "steps=2000 depth=10 kept=50"), Row::new("depth 17", "steps=12 depth=17 kept=3")],
-    memory: false,
-    axis: None,
-    run: run::<Malloc>,
-    ceiling: Some(run::<Ceiling>),
-};
+pub const WORKLOAD: Workload = Workload::new(
+    "tree_churn",
+    "syntax trees and documents",
+    &[Row::quick("depth 10", "steps=2000 depth=10 kept=50"), Row::new("depth 17", "steps=12 depth=17 kept=3")],
+    run::<Malloc>,
+)
+.with_ceiling(run::<Ceiling>);
 
 /// What lies in a block: the two subtrees and something to walk over.
 struct Node<S: Source> {
