@@ -27,7 +27,7 @@ pub struct Large {
     bytes: AtomicUsize,
     /// Purge passes that found it kept.
     age: AtomicUsize,
-    /// Whether the kernel was asked for huge pages here.
+    /// Whether the kernel was asked for huge pages here; these move with the block.
     huge: AtomicBool,
     link: AtomicPtr<Large>,
 }
@@ -88,7 +88,7 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
     }
     // SAFETY: atomics: zero is valid.
     let large = SPARE.pop().or_else(|| unsafe { meta::make::<Large>() })?;
-    let huge = !sparse && pages::huge_block(bytes, bytes);
+    let huge = !sparse && pages::huge_block(bytes);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
     if base == 0 && release_kept(true) {
@@ -269,19 +269,12 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
     let generous = exact.max(old.saturating_add(old / 8)).next_multiple_of(SLAB);
     for new in [generous, exact] {
         // SAFETY: the block is the caller's.
-        let now = if unsafe { vm::resize(address, old, new) } {
+        if unsafe { vm::resize(address, old, new) } {
             note_resized(large, old, new);
-            Some(address)
-        } else {
-            relocate(large, old, new)
-        };
-        if let Some(now) = now {
-            // What grows was filled.
-            if !large.huge.load(Relaxed) && pages::huge_block(new, 0) {
-                // SAFETY: the block is the caller's.
-                large.huge.store(unsafe { pages::advise(now, new, true) }, Relaxed);
-            }
-            return Some(now);
+            return Some(address);
+        }
+        if let Some(moved) = relocate(large, old, new) {
+            return Some(moved);
         }
     }
     None
@@ -289,7 +282,7 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
 
 fn relocate(large: &'static Large, old: usize, new: usize) -> Option<usize> {
     let base = large.base.load(Relaxed);
-    let to = vm::map_aligned(new, if pages::huge_block(new, new - old) { SEGMENT } else { SLAB });
+    let to = vm::map_aligned(new, if large.huge.load(Relaxed) { SEGMENT } else { SLAB });
     if to == 0 {
         return None;
     }

@@ -56,9 +56,9 @@ pub fn huge_segments() -> bool {
     is_large(room::mapped() * SEGMENT)
 }
 
-/// Whether a large block of `bytes`, `more` of which are not mapped yet, is to get huge pages.
-pub fn huge_block(bytes: usize, more: usize) -> bool {
-    bytes >= HUGE_BLOCK && is_large(footprint::now() + more)
+/// Whether a large block of `bytes`, not mapped yet, is to get huge pages.
+pub fn huge_block(bytes: usize) -> bool {
+    bytes >= HUGE_BLOCK && is_large(footprint::now() + bytes)
 }
 
 /// Asks for huge pages in a range, or for none; returns whether it is to get some.
