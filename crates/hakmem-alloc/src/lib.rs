@@ -29,7 +29,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int};
-use hakmem_core::{heap, large, process, space};
+use hakmem_core::{heap, kept, process, space};
 
 pub use hakmem_core::stats::Totals as Stats;
 
@@ -108,7 +108,7 @@ impl Hakmem {
     pub fn collect(&self) {
         heap::collect();
         space::purge(true);
-        large::release_kept(true);
+        kept::release(true);
     }
 }
 

@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use hakmem_core::stats::{self, Totals};
-use hakmem_core::{heap, large, process, space};
+use hakmem_core::{heap, kept, process, space};
 use hakmem_os::console::{Console, STDERR};
 use hakmem_os::libc_calls::write_stream;
 
@@ -15,7 +15,7 @@ use hakmem_os::libc_calls::write_stream;
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
     heap::collect();
     let slabs = space::purge(true);
-    let mappings = large::release_kept(true);
+    let mappings = kept::release(true);
     c_int::from(slabs | mappings)
 }
 

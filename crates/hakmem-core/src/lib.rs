@@ -17,11 +17,12 @@
 //! 13. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
 //! 14. `space` - finding slabs, and giving free memory back
 //! 15. `medium` - blocks of whole slabs
-//! 16. `large` - blocks that are mappings of their own
-//! 17. `heap` - thread heaps: the fast paths and their cold twins
-//! 18. `scavenger` - the thread that gives memory back while the program idles
-//! 19. `stats` - counters folded into a report
-//! 20. `process` - settings from the environment, start and end
+//! 16. `kept` - mappings of large blocks, live and kept for the next
+//! 17. `large` - blocks that are mappings of their own
+//! 18. `heap` - thread heaps: the fast paths and their cold twins
+//! 19. `scavenger` - the thread that gives memory back while the program idles
+//! 20. `stats` - counters folded into a report
+//! 21. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod footprint;
 pub mod foreign;
 pub mod guard;
 pub mod heap;
+pub mod kept;
 pub mod large;
 pub mod medium;
 pub mod meta;

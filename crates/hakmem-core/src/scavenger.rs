@@ -8,7 +8,7 @@
 
 use crate::bell;
 use crate::heap;
-use crate::large;
+use crate::kept;
 use crate::policy;
 use crate::room;
 use crate::space;
@@ -25,7 +25,7 @@ pub fn allow() {
 }
 
 fn has_work() -> bool {
-    room::dirty() != 0 || large::extent().kept != 0
+    room::dirty() != 0 || kept::extent().kept != 0
 }
 
 extern "C" fn run() -> ! {
@@ -38,7 +38,7 @@ extern "C" fn run() -> ! {
         bell::listen();
         if space::pass_is_due() {
             space::purge(false);
-            large::release_kept(false);
+            kept::release(false);
         }
         let heaps = heap::take_from_idle();
         if has_work() || heaps.taken != 0 {

@@ -10,7 +10,7 @@
 
 mod common;
 
-use hakmem_core::{heap, large, space, stats};
+use hakmem_core::{heap, kept, space, stats};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -116,7 +116,7 @@ fn run(operations: Vec<Op>) {
             Op::Collect => {
                 heap::collect();
                 space::purge(true);
-                large::release_kept(true);
+                kept::release(true);
             }
             _ => {}
         }

@@ -8,7 +8,7 @@
 mod common;
 
 use hakmem_core::policy::{self, Snapshot};
-use hakmem_core::{heap, large, space};
+use hakmem_core::{heap, kept, space};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
@@ -78,7 +78,7 @@ fn workload() -> usize {
     }
     heap::collect();
     space::purge(true);
-    large::release_kept(true);
+    kept::release(true);
     refused
 }
 
@@ -100,10 +100,10 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         // What a refused call left behind goes back with the next attempt.
         heap::collect();
         space::purge(true);
-        large::release_kept(true);
+        kept::release(true);
         common::check_books();
         assert_eq!(space::extent().segments, 0, "call {nth} failed");
-        assert_eq!(large::extent().mapped, 0, "call {nth} failed");
+        assert_eq!(kept::extent().mapped, 0, "call {nth} failed");
     }
     assert!(refused > 0, "some of the refusals reached the program as null");
 }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use hakmem_core::{heap, large, space, stats};
+use hakmem_core::{heap, kept, space, stats};
 use std::sync::Mutex;
 
 const THREADS: u64 = 8;
@@ -126,7 +126,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
     }
     heap::collect();
     space::purge(true);
-    large::release_kept(true);
+    kept::release(true);
     assert_eq!(heap::validate(), Ok(0));
     common::check_books();
     let totals = stats::totals();

@@ -9,7 +9,7 @@
 
 use super::validate::is_mapped;
 use super::{Heap, class_in, is_small};
-use crate::large;
+use crate::kept;
 use crate::meta;
 use crate::pagemap;
 use crate::segment::{self, Segment};
@@ -46,7 +46,7 @@ pub fn census() -> Census {
         census.cached += cached_by(heap);
     }
     census.live += out - census.cached;
-    let (large, kept) = (large::extent().mapped as u64, large::count_kept() as u64);
+    let (large, kept) = (kept::extent().mapped as u64, kept::count_kept() as u64);
     census.live += large - kept;
     census.dirty += kept;
     census.mapped += large + meta::mapped() as u64;

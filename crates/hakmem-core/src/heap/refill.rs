@@ -6,7 +6,7 @@
 use super::{Heap, Inside, adopt, class_in, entry_for, is_small};
 use crate::bell;
 use crate::guard;
-use crate::large;
+use crate::kept;
 use crate::pagemap;
 use crate::policy;
 use crate::segment::{self, Run};
@@ -159,7 +159,7 @@ impl Heap {
             bell::ring();
             if space::pass_is_due() {
                 space::purge(false);
-                large::release_kept(false);
+                kept::release(false);
             }
         }
     }

@@ -14,7 +14,7 @@ pub use report::{json, table};
 
 pub use crate::heap::{Big, Row};
 use crate::sizes::{BLOCK_SIZE, CLASSES};
-use crate::{footprint, heap, large, meta, space};
+use crate::{footprint, heap, kept, meta, space};
 use hakmem_os::kernel::{Call, calls};
 
 macro_rules! totals {
@@ -66,7 +66,7 @@ pub fn totals() -> Totals {
         totals.free_bytes = totals.free_bytes.wrapping_add(row.free_bytes);
         totals.live_bytes = totals.live_bytes.wrapping_add(row.live_bytes);
     }
-    let (segments, large) = (space::extent(), large::extent());
+    let (segments, large) = (space::extent(), kept::extent());
     totals.dirty_bytes = (segments.dirty + large.kept) as u64;
     totals.purged_bytes = (segments.free - segments.dirty) as u64;
     totals.metadata_bytes = meta::mapped() as u64;

@@ -1,0 +1,355 @@
+//! Mappings of large blocks, and those that are kept for a while after their block was freed.
+//!
+//! A kept mapping waits in one of 64 slots until a request comes that it can serve, or until it has waited for two purge passes.
+//! A slot changes hands by one atomic exchange of its pointer. What is kept is used before the kernel is asked for more, so that
+//! a process holds little more than it ever needed at one time:
+//!
+//! 1. The smallest kept mapping that is large enough is split; the rest waits on.
+//! 2. If there is none, neighbours are joined.
+//! 3. If that does not help, the largest is grown by the kernel: its pages need not be touched for the first time.
+//! 4. At last, what is kept beyond the most that was recently live is unmapped before something is mapped.
+//!
+//! # Safety
+//! A descriptor belongs to whoever took it out of a slot or off a stack, or to the holder of the block.
+
+use crate::bell;
+use crate::footprint;
+use crate::meta;
+use crate::pagemap;
+use crate::policy;
+use crate::sizes::{SEGMENT, SLAB};
+use crate::sync::{Linked, Stack};
+use core::ptr;
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use hakmem_os::vm;
+
+/// Descriptor of a large block or of a kept mapping.
+#[repr(C, align(64))]
+pub struct Mapping {
+    /// Where it begins.
+    pub base: AtomicUsize,
+    /// How long it is.
+    pub bytes: AtomicUsize,
+    /// Whether the kernel was asked for huge pages here.
+    pub huge: AtomicBool,
+    /// Purge passes that found it kept.
+    age: AtomicUsize,
+    link: AtomicPtr<Mapping>,
+}
+
+// SAFETY: `link` returns one field; made by `meta`, so never unmapped; aligned to 64.
+unsafe impl Linked for Mapping {
+    fn link(&self) -> &AtomicPtr<Mapping> {
+        &self.link
+    }
+}
+
+/// How many freed mappings are kept at most.
+const SLOTS: usize = 64;
+
+/// Descriptors without a mapping.
+static SPARE: Stack<Mapping> = Stack::new();
+/// Mappings that the kernel would not take back.
+static STUCK: Stack<Mapping> = Stack::new();
+/// Whether it refused the last one.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+static KEPT: [AtomicPtr<Mapping>; SLOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
+static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
+static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The most bytes live at one time, fading with each purge pass.
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// What large blocks hold, in bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// Mapped in all.
+    pub mapped: usize,
+    /// Of that, freed and kept, or refused by the kernel.
+    pub kept: usize,
+}
+
+/// What large blocks hold.
+pub fn extent() -> Extent {
+    Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(Relaxed) }
+}
+
+/// Bytes of the freed mappings that stand in slots, found by looking; exact at rest.
+pub fn count_kept() -> usize {
+    // SAFETY: null or a descriptor, which lives for ever.
+    let kept = KEPT.iter().filter_map(|slot| unsafe { slot.load(Acquire).as_ref() });
+    kept.map(|mapping| mapping.bytes.load(Relaxed)).sum()
+}
+
+fn live() -> usize {
+    MAPPED_BYTES.load(Relaxed).saturating_sub(KEPT_BYTES.load(Relaxed))
+}
+
+/// Notes that a block became live.
+pub fn note_live() {
+    PEAK.fetch_max(live(), Relaxed);
+}
+
+/// A descriptor without a mapping; `None` when the system has no memory.
+pub fn describe() -> Option<&'static Mapping> {
+    // SAFETY: atomics: zero is valid.
+    SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() })
+}
+
+/// Gives a descriptor back that describes nothing.
+pub fn forget(mapping: &'static Mapping) {
+    SPARE.push(mapping);
+}
+
+/// Keeps a mapping whose block was freed, or unmaps it.
+pub fn keep(mapping: &'static Mapping) {
+    let policy = policy::current();
+    mapping.age.store(0, Relaxed);
+    let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + mapping.bytes.load(Relaxed) <= policy.retain_bytes;
+    if !(wanted && put_in_slot(mapping)) {
+        unmap_or_wait(mapping);
+    }
+}
+
+/// Puts a mapping where requests find it; false if every slot is taken.
+fn put_in_slot(mapping: &'static Mapping) -> bool {
+    let new = ptr::from_ref(mapping).cast_mut();
+    KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), Relaxed);
+    bell::ring();
+    for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
+        if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
+            return true;
+        }
+    }
+    KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
+    false
+}
+
+/// Takes what stands in `slot`, if it is `mapping`.
+fn take_out(slot: &AtomicPtr<Mapping>, mapping: &Mapping) -> Option<&'static Mapping> {
+    let expected = ptr::from_ref(mapping).cast_mut();
+    slot.compare_exchange(expected, ptr::null_mut(), AcqRel, Relaxed).ok()?;
+    // SAFETY: a descriptor, ours since the exchange.
+    let mapping: &'static Mapping = unsafe { &*expected };
+    KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
+    Some(mapping)
+}
+
+/// Takes the kept mapping of which `rank` says the least number, if it still says one when it is taken out.
+fn take_least(rank: impl Fn(&Mapping) -> Option<usize>) -> Option<&'static Mapping> {
+    let mut best: Option<(usize, &AtomicPtr<Mapping>, &Mapping)> = None;
+    for slot in &KEPT {
+        // SAFETY: null or a descriptor, which lives for ever; what is read of it is checked again once it is ours.
+        if let Some(mapping) = unsafe { slot.load(Acquire).as_ref() }
+            && let Some(number) = rank(mapping)
+            && best.is_none_or(|(least, ..)| number < least)
+        {
+            best = Some((number, slot, mapping));
+        }
+    }
+    let (_, slot, mapping) = best?;
+    let mapping = take_out(slot, mapping)?;
+    if rank(mapping).is_none() {
+        keep(mapping);
+        return None;
+    }
+    Some(mapping)
+}
+
+/// A kept mapping of at least `bytes` at a multiple of `align`, however it comes about.
+pub fn take(bytes: usize, align: usize) -> Option<&'static Mapping> {
+    if KEPT_BYTES.load(Relaxed) == 0 {
+        return None;
+    }
+    if let Some(mapping) = take_fitting(bytes, align) {
+        return Some(mapping);
+    }
+    if KEPT_BYTES.load(Relaxed) >= bytes
+        && join_neighbours()
+        && let Some(mapping) = take_fitting(bytes, align)
+    {
+        return Some(mapping);
+    }
+    if align <= SLAB { take_and_grow(bytes) } else { None }
+}
+
+fn take_fitting(bytes: usize, align: usize) -> Option<&'static Mapping> {
+    let mapping = take_least(|mapping| {
+        let have = mapping.bytes.load(Relaxed);
+        (have >= bytes && mapping.base.load(Relaxed) & (align - 1) == 0).then_some(have)
+    })?;
+    split(mapping, bytes.next_multiple_of(SLAB));
+    Some(mapping)
+}
+
+/// Cuts a mapping off at `bytes` and keeps the rest, if that is worth it and the kernel was not stingy.
+fn split(mapping: &'static Mapping, bytes: usize) {
+    let (base, have) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
+    if have < bytes + SLAB.max(bytes / 8) || REFUSED.load(Relaxed) || !pagemap::cover(base + bytes, SLAB) {
+        return;
+    }
+    let Some(rest) = describe() else { return };
+    rest.base.store(base + bytes, Relaxed);
+    rest.bytes.store(have - bytes, Relaxed);
+    rest.huge.store(mapping.huge.load(Relaxed), Relaxed);
+    rest.age.store(mapping.age.load(Relaxed), Relaxed);
+    mapping.bytes.store(bytes, Relaxed);
+    pagemap::set(base + bytes, 1, pagemap::FREED);
+    if !put_in_slot(rest) {
+        unmap_or_wait(rest);
+    }
+}
+
+/// Joins kept mappings that lie side by side; whether there were any.
+fn join_neighbours() -> bool {
+    let mut any = false;
+    for slot in &KEPT {
+        // SAFETY: null or a descriptor, which lives for ever.
+        let Some(mapping) = (unsafe { slot.load(Acquire).as_ref() }).and_then(|seen| take_out(slot, seen)) else {
+            continue;
+        };
+        let huge = mapping.huge.load(Relaxed);
+        let end = || mapping.base.load(Relaxed) + mapping.bytes.load(Relaxed);
+        let begins_there =
+            |other: &Mapping| (other.base.load(Relaxed) == end() && other.huge.load(Relaxed) == huge).then_some(0);
+        while let Some(next) = take_least(begins_there) {
+            pagemap::set(next.base.load(Relaxed), 1, 0);
+            mapping.bytes.fetch_add(next.bytes.load(Relaxed), Relaxed);
+            SPARE.push(next);
+            any = true;
+        }
+        if !put_in_slot(mapping) {
+            unmap_or_wait(mapping);
+        }
+    }
+    any
+}
+
+/// Takes the largest kept mapping and lets the kernel make it longer: at least a quarter is there then.
+fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
+    let mapping = take_least(|mapping| {
+        let have = mapping.bytes.load(Relaxed);
+        (have < bytes && have >= bytes / 4).then_some(usize::MAX - have)
+    })?;
+    if mapping.grow(bytes.next_multiple_of(SLAB)) {
+        return Some(mapping);
+    }
+    keep(mapping);
+    None
+}
+
+/// Unmaps what is kept beyond the most that was live recently, when `bytes` more are to be mapped.
+pub fn release_excess(bytes: usize) {
+    let most = PEAK.load(Relaxed).max(live() + bytes);
+    while KEPT_BYTES.load(Relaxed) != 0
+        && MAPPED_BYTES.load(Relaxed) + bytes > most + most / 8
+        && let Some(mapping) = take_least(|mapping| Some(usize::MAX - mapping.age.load(Relaxed)))
+        && unmap_or_wait(mapping)
+    {}
+}
+
+/// Unmaps. Where the kernel refuses (too many mappings, say) the mapping serves again, or waits for the next pass.
+fn unmap_or_wait(mapping: &'static Mapping) -> bool {
+    let (base, bytes) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
+    pagemap::set(base, 1, 0);
+    // SAFETY: the mapping belongs to this descriptor, which this thread took for itself.
+    if !unsafe { vm::unmap(base, bytes) } {
+        pagemap::set(base, 1, pagemap::FREED);
+        REFUSED.store(true, Relaxed);
+        if !put_in_slot(mapping) {
+            KEPT_BYTES.fetch_add(bytes, Relaxed);
+            STUCK.push(mapping);
+        }
+        return false;
+    }
+    REFUSED.store(false, Relaxed);
+    note_unmapped(bytes);
+    SPARE.push(mapping);
+    true
+}
+
+/// Unmaps kept mappings: all, or those that an earlier pass found kept already. Returns whether there were any.
+pub fn release(everything: bool) -> bool {
+    let live = live();
+    let faded = live.max(PEAK.load(Relaxed) / 2);
+    PEAK.store(if everything { live } else { faded }, Relaxed);
+    let mut any = false;
+    while let Some(mapping) = STUCK.pop() {
+        KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
+        if !unmap_or_wait(mapping) {
+            break;
+        }
+        any = true;
+    }
+    for slot in &KEPT {
+        // SAFETY: null or a descriptor.
+        let Some(mapping) = (unsafe { slot.load(Acquire).as_ref() }) else { continue };
+        if !everything && mapping.age.fetch_add(1, Relaxed) == 0 {
+            continue;
+        }
+        if let Some(mapping) = take_out(slot, mapping) {
+            any |= unmap_or_wait(mapping);
+        }
+    }
+    any
+}
+
+/// Notes bytes mapped for large blocks.
+pub fn note_mapped(bytes: usize) {
+    MAPPED_BYTES.fetch_add(bytes, Relaxed);
+    footprint::grow(bytes);
+}
+
+fn note_unmapped(bytes: usize) {
+    MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+    footprint::shrink(bytes);
+}
+
+impl Mapping {
+    /// Cuts the mapping off at `bytes`; false where the kernel refuses. By who has it, and uses nothing beyond.
+    pub fn shrink(&self, bytes: usize) -> bool {
+        let old = self.bytes.load(Relaxed);
+        // SAFETY: the caller's.
+        let shrunk = unsafe { vm::resize(self.base.load(Relaxed), old, bytes) };
+        if shrunk {
+            self.bytes.store(bytes, Relaxed);
+            note_unmapped(old - bytes);
+        }
+        shrunk
+    }
+
+    /// Makes the mapping `bytes` long, in place where the kernel can, else by moving its pages; false where it refuses. The page
+    /// map's entry for where it was is gone when it moves, and the caller sets the new one. By who has it.
+    pub fn grow(&self, bytes: usize) -> bool {
+        let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
+        // SAFETY: the mapping is the caller's.
+        if !unsafe { vm::resize(base, old, bytes) } && !self.relocate(bytes) {
+            return false;
+        }
+        self.bytes.store(bytes, Relaxed);
+        note_mapped(bytes - old);
+        true
+    }
+
+    fn relocate(&self, bytes: usize) -> bool {
+        let base = self.base.load(Relaxed);
+        let to = vm::map_aligned(bytes, if self.huge.load(Relaxed) { SEGMENT } else { SLAB });
+        if to == 0 {
+            return false;
+        }
+        // Once the pages have moved, another thread may map something at the old place, so its entry goes first.
+        let entry = pagemap::entry_anywhere(base);
+        pagemap::set(base, 1, 0);
+        // SAFETY: the mapping is the caller's; the target was mapped just now.
+        if !pagemap::cover(to, SLAB) || !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {
+            // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
+            // place.
+            pagemap::set(base, 1, entry);
+            return false;
+        }
+        self.base.store(to, Relaxed);
+        true
+    }
+}
