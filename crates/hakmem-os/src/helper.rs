@@ -20,8 +20,7 @@ const ALL: usize = usize::MAX;
 /// The mapping, kept for a child of a fork to use again.
 static STACK: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts a thread that runs `entry` for ever, with all signals blocked, which shares all with the process but the current
-/// directory. At most one at a time. False where the kernel refuses;
+/// Starts a thread that runs `entry` for ever, with all signals blocked, which shares all with the process. At most one at a time. False where the kernel refuses;
 /// `mapped` is told of bytes that are mapped for it.
 pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     let mut stack = STACK.load(Relaxed);
@@ -33,7 +32,9 @@ pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
         STACK.store(stack, Relaxed);
         mapped(BYTES);
     }
+    // As the C library's own threads, or valgrind would not have it.
     let flags = libc::CLONE_VM
+        | libc::CLONE_FS
         | libc::CLONE_FILES
         | libc::CLONE_SIGHAND
         | libc::CLONE_THREAD
