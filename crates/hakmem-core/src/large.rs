@@ -86,6 +86,23 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
     if let Some(kept) = take_kept(bytes, align) {
         return Some((claim(kept), false));
     }
+    if !take(bytes) {
+        return None;
+    }
+    let address = map(bytes, align, sparse);
+    if address.is_none() {
+        footprint::give(bytes);
+    }
+    Some((address?, true))
+}
+
+/// Takes `bytes`, if need be in place of kept mappings.
+fn take(bytes: usize) -> bool {
+    footprint::take(bytes) || release_kept(true) && footprint::take(bytes)
+}
+
+/// Maps a new block of `bytes`, which were taken.
+fn map(bytes: usize, align: usize, sparse: bool) -> Option<usize> {
     // SAFETY: atomics: zero is valid.
     let large = SPARE.pop().or_else(|| unsafe { meta::make::<Large>() })?;
     let huge = !sparse && pages::huge_block(bytes, bytes);
@@ -108,7 +125,7 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
     large.bytes.store(bytes, Relaxed);
     // SAFETY: mapped just now, known to nobody.
     large.huge.store(unsafe { pages::advise(base, bytes, huge) }, Relaxed);
-    Some((claim(large), true))
+    Some(claim(large))
 }
 
 /// Makes a descriptor a live block.
@@ -184,6 +201,7 @@ fn unmap_or_wait(large: &'static Large) -> bool {
     REFUSED.store(false, Relaxed);
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
     footprint::shrink(bytes);
+    footprint::give(bytes);
     SPARE.push(large);
     true
 }
@@ -268,6 +286,9 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
     // What grows once grows again: an eighth more address space, which costs no memory until it is touched.
     let generous = exact.max(old.saturating_add(old / 8)).next_multiple_of(SLAB);
     for new in [generous, exact] {
+        if !take(new - old) {
+            continue;
+        }
         // SAFETY: the block is the caller's.
         let now = if unsafe { vm::resize(address, old, new) } {
             note_resized(large, old, new);
@@ -283,6 +304,7 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
             }
             return Some(now);
         }
+        footprint::give(new - old);
     }
     None
 }
@@ -314,5 +336,6 @@ fn note_resized(large: &Large, old: usize, new: usize) {
     } else {
         MAPPED_BYTES.fetch_sub(old - new, Relaxed);
         footprint::shrink(old - new);
+        footprint::give(old - new);
     }
 }

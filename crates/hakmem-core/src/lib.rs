@@ -5,7 +5,7 @@
 //! 1. `policy` - every tunable number, as data
 //! 2. `sizes` - size classes and span sizes, proved at compile time
 //! 3. `sync` - counters with one writer, a lock-free stack
-//! 4. `footprint` - bytes mapped, now and at most
+//! 4. `footprint` - bytes mapped and used, and the limits of the latter
 //! 5. `guard` - names misuse
 //! 6. `foreign` - blocks of libc's own allocator
 //! 7. `meta` - memory for descriptors
@@ -18,10 +18,11 @@
 //! 14. `space` - finding slabs, and giving free memory back
 //! 15. `medium` - blocks of whole slabs
 //! 16. `large` - blocks that are mappings of their own
-//! 17. `heap` - thread heaps: the fast paths and their cold twins
-//! 18. `scavenger` - the thread that gives memory back while the program idles
-//! 19. `stats` - counters folded into a report
-//! 20. `process` - settings from the environment, start and end
+//! 17. `limits` - what happens at a limit of ours or the system's
+//! 18. `heap` - thread heaps: the fast paths and their cold twins
+//! 19. `scavenger` - the thread that gives memory back while the program idles
+//! 20. `stats` - counters folded into a report
+//! 21. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub mod foreign;
 pub mod guard;
 pub mod heap;
 pub mod large;
+pub mod limits;
 pub mod medium;
 pub mod meta;
 pub mod pagemap;
