@@ -1,4 +1,4 @@
-/* Under a limit of address space the program runs, gets a clean NULL when it is reached, and after freeing can allocate
+/* Under a limit of address space, or of its private writable part, the program runs, gets a clean NULL when it is reached, and after freeing can allocate
    as before. The limit is set by whoever starts this program. */
 #include "check.h"
 #include <sys/resource.h>
@@ -30,8 +30,10 @@ static size_t exhaust(size_t size) {
 static void *exhaust_in_thread(void *size) { return (void *)exhaust((size_t)size); }
 
 int main(void) {
-    struct rlimit limit;
+    struct rlimit limit, data;
     getrlimit(RLIMIT_AS, &limit);
+    getrlimit(RLIMIT_DATA, &data);
+    if (data.rlim_cur < limit.rlim_cur) limit = data;
     CHECK(limit.rlim_cur < (size_t)1 << 40, "this program runs under a limit");
     static const size_t EXHAUSTED[] = {24, 1000, 30000, 300000, 5000000, 24};
     for (int i = 0; i < 6; i++) {

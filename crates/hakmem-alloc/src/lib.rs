@@ -24,13 +24,17 @@
 //! The settings of the environment (`HAKMEM_STATS=1` and the others) work here too.
 //!
 //! # Safety
-//! `GlobalAlloc` promises that a layout passed to `dealloc` or `realloc` is the one the block was allocated with.
+//! `GlobalAlloc` promises that a layout passed to `dealloc` or `realloc` is the one the block was allocated with. The argument
+//! of [`call_pressure`] is always a function of the type that it makes of it.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ffi::{c_char, c_int};
-use hakmem_core::{heap, kept, process, space};
+use core::ffi::{c_char, c_int, c_void};
+use core::mem::transmute;
+use core::ptr;
+use hakmem_core::{heap, kept, limits, process, space};
 
+pub use hakmem_core::limits::Limits;
 pub use hakmem_core::stats::Totals as Stats;
 
 /// The allocator. It has no state of its own: every value of this type is the same allocator.
@@ -110,6 +114,53 @@ impl Hakmem {
         space::purge(true);
         kept::release(true);
     }
+
+    /// The limits of memory, what is used of them, and how often each was met. Reads the system's limits at this moment.
+    pub fn limits(&self) -> Limits {
+        limits::read()
+    }
+
+    /// Sets the soft and the hard limit in bytes, 0 for none; false, and no change, where the soft one is above the hard one.
+    ///
+    /// Above the soft limit all free memory goes back, caches are kept short, and the function given to
+    /// [`on_pressure`](Hakmem::on_pressure) is called. What would go beyond the hard limit is refused, which most Rust
+    /// programs answer by ending.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static GLOBAL: hakmem_alloc::Hakmem = hakmem_alloc::Hakmem;
+    /// assert!(GLOBAL.on_pressure(Some(|used, limit| assert!(used > 0 && limit == 8 << 20))));
+    /// assert!(GLOBAL.set_limits(8 << 20, 0));
+    /// let crossing = vec![1_u8; 16 << 20];
+    /// assert_eq!(GLOBAL.limits().soft_times, 1);
+    /// # assert!(crossing.len() > 8 << 20);
+    /// ```
+    pub fn set_limits(&self, soft: usize, hard: usize) -> bool {
+        let set = limits::set(soft, hard);
+        heap::attend();
+        set
+    }
+
+    /// Registers a function to be called when a limit is reached, about once a second while it stays reached, and before an
+    /// allocation fails; `None` takes it away. False where there is no memory to remember it.
+    ///
+    /// It gets the bytes used and the limit that was reached, 0 for memory pressure and where the system has no more. It is
+    /// called by a thread that is allocating, with no lock of the allocator held, and may itself allocate and free; no call
+    /// comes within another. A panic in it ends the process.
+    pub fn on_pressure(&self, call: Option<fn(used: usize, limit: usize)>) -> bool {
+        match call {
+            // SAFETY: a function may be called from any thread; the argument is what `call_pressure` expects.
+            Some(call) => unsafe { limits::on_pressure(Some(call_pressure), call as *mut c_void) },
+            // SAFETY: nothing will be called.
+            None => unsafe { limits::on_pressure(None, ptr::null_mut()) },
+        }
+    }
+}
+
+unsafe extern "C" fn call_pressure(call: *mut c_void, used: usize, limit: usize) {
+    // SAFETY: `on_pressure` put a function of this type there.
+    let call = unsafe { transmute::<*mut c_void, fn(usize, usize)>(call) };
+    call(used, limit);
 }
 
 type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);

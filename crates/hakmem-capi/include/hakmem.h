@@ -185,6 +185,48 @@ void hak_stats_read(hak_stats_t *out) HAK_NOTHROW;
 /** Writes statistics with those of each size class to `fd`: a table if `json` is 0, else one line of JSON. */
 void hak_stats_print(int fd, int json) HAK_NOTHROW;
 
+/*
+ * Limits. They are compared with the memory that may be resident: everything mapped but what was given back or never
+ * handed out. Address space that a block of more than 1 MiB has and the program never touches counts as well.
+ *   - Above the soft limit all free memory goes back, caches are kept short, and the program's function is called.
+ *   - What would go beyond the hard limit is refused, after all free memory was given back and the program's function
+ *     was called: the allocation returns NULL with ENOMEM.
+ * The control group's limits and memory pressure act as a soft limit does, in a process of more than 64 MiB.
+ */
+
+/** Limits, what is used of them, and how often they were met. Sizes are in bytes; 0 is no limit. */
+typedef struct hak_limits {
+    size_t soft;            /**< the soft limit */
+    size_t hard;            /**< the hard limit */
+    size_t used;            /**< what is used of both */
+    size_t system_high;     /**< the least memory.high of the control group and those around it */
+    size_t system_max;      /**< the least memory.max of them */
+    size_t system_used;     /**< what the group uses whose limit is nearest, other processes included */
+    size_t system_pressure; /**< time lost to memory pressure, in hundredths of a percent */
+    size_t soft_times;      /**< how often the soft limit was crossed */
+    size_t hard_times;      /**< how often an allocation failed at the hard limit, or would have but for the function */
+    size_t system_times;    /**< how often a limit of the system was reached or pressure began */
+    size_t short_caches;    /**< 1 while caches are kept short, else 0 */
+} hak_limits_t;
+
+/** Sets both limits in bytes, 0 for none. Returns 0; -1 with EINVAL, and no change, if `soft` is above `hard`. */
+int hak_limits_set(size_t soft, size_t hard) HAK_NOTHROW;
+
+/** Fills `*out`; the system's limits are read from its files at this moment. */
+void hak_limits_read(hak_limits_t *out) HAK_NOTHROW;
+
+/**
+ * Registers a function to be called when a limit is reached, again about once a second while it stays reached, and
+ * before an allocation fails for want of memory; NULL for none. `used` is what is used at the moment, `limit` the limit
+ * that was reached, 0 for memory pressure and where the system has no more memory. Another function takes the place of
+ * the one before.
+ *
+ * The function is called by a thread that is allocating, with no lock of the allocator held. It may allocate and free;
+ * there is one call at a time, and none within another. It must return, and throw nothing; it should free what the
+ * program can do without. Returns 0; -1 with ENOMEM if there is no memory to remember it.
+ */
+int hak_on_pressure(void (*call)(void *argument, size_t used, size_t limit), void *argument) HAK_NOTHROW;
+
 #ifdef __cplusplus
 }
 #endif

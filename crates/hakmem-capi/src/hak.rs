@@ -6,9 +6,11 @@
 use crate::glibc::malloc_trim;
 use crate::malloc;
 use core::ffi::{c_char, c_int, c_void};
+use hakmem_core::limits::{self, Limits};
 use hakmem_core::stats::{self, Totals};
 use hakmem_core::{heap, process};
 use hakmem_os::console::Console;
+use hakmem_os::process::{EINVAL, set_enomem, set_errno};
 
 macro_rules! same {
     ($($name:ident = $of:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
@@ -74,4 +76,39 @@ pub unsafe extern "C" fn hak_stats_read(out: *mut Totals) {
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_stats_print(fd: c_int, json: c_int) {
     process::print(&mut Console::new(fd), json != 0);
+}
+
+/// Sets the limits; -1 and EINVAL where the soft one is above the hard one.
+#[unsafe(no_mangle)]
+pub extern "C" fn hak_limits_set(soft: usize, hard: usize) -> c_int {
+    if !limits::set(soft, hard) {
+        set_errno(EINVAL);
+        return -1;
+    }
+    heap::attend();
+    0
+}
+
+/// Fills in the limits and what became of them.
+///
+/// # Safety
+/// `out` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hak_limits_read(out: *mut Limits) {
+    // SAFETY: the caller's.
+    unsafe { out.write(limits::read()) };
+}
+
+/// Registers what is called when memory is short; -1 and ENOMEM where it cannot be remembered.
+///
+/// # Safety
+/// `call` may be called with `argument` by any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hak_on_pressure(call: Option<limits::Call>, argument: *mut c_void) -> c_int {
+    // SAFETY: the caller's.
+    if unsafe { limits::on_pressure(call, argument) } {
+        return 0;
+    }
+    set_enomem();
+    -1
 }

@@ -31,9 +31,13 @@ static NEWS: AtomicBool = AtomicBool::new(false);
 /// Whether system calls passed a filter when the process began.
 static FILTERED: AtomicBool = AtomicBool::new(false);
 
+/// Remembers whether system calls pass a filter, when the process begins.
+pub fn remember_filter() {
+    FILTERED.store(task::is_filtered(), Relaxed);
+}
+
 /// Lets the scavenger be started when it is needed; it begins with `entry`.
 pub fn allow(entry: extern "C" fn() -> !) {
-    FILTERED.store(task::is_filtered(), Relaxed);
     ENTRY.store(entry as *mut (), Relaxed);
     STATE.store(NONE, Relaxed);
 }

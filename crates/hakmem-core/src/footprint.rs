@@ -1,27 +1,143 @@
-//! The footprint: bytes mapped from the system at this moment, and the most there ever were.
+//! The footprint: bytes mapped from the system, the part of them that may be resident, and the two limits of that part.
+//!
+//! ```text
+//!   used = mapped - purged
+//! ```
+//!
+//! Purged is what was given back, or never handed out; so whatever of ours is resident is used, and a bound on `used` is one
+//! on resident memory. Memory is taken before it is mapped or handed out, and given when it was purged or unmapped.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{AcqRel, Relaxed},
+};
 
-static NOW: AtomicUsize = AtomicUsize::new(0);
+/// A limit that there is not.
+pub const NONE: usize = usize::MAX;
+
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+static SOFT: AtomicUsize = AtomicUsize::new(NONE);
+static HARD: AtomicUsize = AtomicUsize::new(NONE);
+/// Whether the soft limit was crossed since `used` was last seen below it.
+static ABOVE: AtomicBool = AtomicBool::new(false);
+/// How often it was.
+static CROSSINGS: AtomicUsize = AtomicUsize::new(0);
+/// How often the hard limit refused something.
+static REFUSALS: AtomicUsize = AtomicUsize::new(0);
+/// Whether somebody has to see to a limit.
+static DEMAND: AtomicBool = AtomicBool::new(false);
 
 /// Notes `bytes` mapped.
 pub fn grow(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Relaxed) + bytes;
+    let now = MAPPED.fetch_add(bytes, Relaxed) + bytes;
     PEAK.fetch_max(now, Relaxed);
 }
 
 /// Notes `bytes` unmapped.
 pub fn shrink(bytes: usize) {
-    NOW.fetch_sub(bytes, Relaxed);
+    MAPPED.fetch_sub(bytes, Relaxed);
+}
+
+/// Takes `bytes` that may become resident; false where that would go beyond the hard limit. Demands attention where it
+/// crosses the soft one.
+pub fn take(bytes: usize) -> bool {
+    if bytes == 0 {
+        return true;
+    }
+    let hard = HARD.load(Relaxed);
+    let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= hard);
+    let Ok(before) = USED.fetch_update(Relaxed, Relaxed, sum) else {
+        REFUSALS.fetch_add(1, Relaxed);
+        return false;
+    };
+    let soft = SOFT.load(Relaxed);
+    if before + bytes > soft {
+        note_above();
+    }
+    true
+}
+
+#[cold]
+fn note_above() {
+    if !ABOVE.swap(true, Relaxed) {
+        CROSSINGS.fetch_add(1, Relaxed);
+        demand();
+    }
+}
+
+/// Takes `bytes` whatever the limits are.
+pub fn hold(bytes: usize) {
+    USED.fetch_add(bytes, Relaxed);
+}
+
+/// Gives `bytes` that are resident no more.
+pub fn give(bytes: usize) {
+    USED.fetch_sub(bytes, Relaxed);
 }
 
 /// Bytes mapped now. The page map's flat reservation is not counted: it is address space, and memory only where touched.
 pub fn now() -> usize {
-    NOW.load(Relaxed)
+    MAPPED.load(Relaxed)
 }
 
 /// The most bytes that were mapped at one time.
 pub fn peak() -> usize {
     PEAK.load(Relaxed)
+}
+
+/// Bytes that may be resident now.
+pub fn used() -> usize {
+    USED.load(Relaxed)
+}
+
+/// The soft and the hard limit of `used`, in bytes; [`NONE`] where there is none.
+pub fn limits() -> (usize, usize) {
+    (SOFT.load(Relaxed), HARD.load(Relaxed))
+}
+
+/// Sets both limits. What is used already above the soft one counts as a crossing; above the hard one nothing more is taken.
+pub fn set_limits(soft: usize, hard: usize) {
+    HARD.store(hard, Relaxed);
+    SOFT.store(soft, Relaxed);
+    ABOVE.store(false, Relaxed);
+    is_above();
+}
+
+/// Whether more is used than the soft limit says; if not, the next crossing counts again.
+pub fn is_above() -> bool {
+    if used() > SOFT.load(Relaxed) {
+        note_above();
+        return true;
+    }
+    ABOVE.store(false, Relaxed);
+    false
+}
+
+/// How often the soft limit was crossed.
+pub fn crossings() -> usize {
+    CROSSINGS.load(Relaxed)
+}
+
+/// How often the hard limit refused something; one allocation may be refused several times.
+pub fn refusals() -> usize {
+    REFUSALS.load(Relaxed)
+}
+
+/// Asks for attention: the next slow path of an allocation sees to it.
+pub fn demand() {
+    DEMAND.store(true, Relaxed);
+}
+
+/// Whether attention is asked for. One load; read on slow paths.
+#[inline]
+pub fn demanded() -> bool {
+    DEMAND.load(Relaxed)
+}
+
+/// Takes the demand, which one thread gets.
+pub fn take_demand() -> bool {
+    DEMAND.swap(false, AcqRel)
 }

@@ -296,7 +296,12 @@ pub fn release(everything: bool) -> bool {
     any
 }
 
-/// Notes bytes mapped for large blocks.
+/// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
+pub fn take_bytes(bytes: usize) -> bool {
+    footprint::take(bytes) || release(true) && footprint::take(bytes)
+}
+
+/// Notes bytes mapped for large blocks, which were taken.
 pub fn note_mapped(bytes: usize) {
     MAPPED_BYTES.fetch_add(bytes, Relaxed);
     footprint::grow(bytes);
@@ -305,6 +310,7 @@ pub fn note_mapped(bytes: usize) {
 fn note_unmapped(bytes: usize) {
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
     footprint::shrink(bytes);
+    footprint::give(bytes);
 }
 
 impl Mapping {
@@ -324,8 +330,12 @@ impl Mapping {
     /// map's entry for where it was is gone when it moves, and the caller sets the new one. By who has it.
     pub fn grow(&self, bytes: usize) -> bool {
         let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
+        if !take_bytes(bytes - old) {
+            return false;
+        }
         // SAFETY: the mapping is the caller's.
         if !unsafe { vm::resize(base, old, bytes) } && !self.relocate(bytes) {
+            footprint::give(bytes - old);
             return false;
         }
         self.bytes.store(bytes, Relaxed);

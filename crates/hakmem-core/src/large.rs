@@ -3,6 +3,7 @@
 //! # Safety
 //! The mapping of a block is its holder's.
 
+use crate::footprint;
 use crate::kept::{self, Mapping};
 use crate::pagemap;
 use crate::pages;
@@ -31,6 +32,17 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
 /// Maps a new one.
 fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
     kept::release_excess(bytes);
+    if !kept::take_bytes(bytes) {
+        return None;
+    }
+    let mapping = map_taken(bytes, align, sparse);
+    if mapping.is_none() {
+        footprint::give(bytes);
+    }
+    mapping
+}
+
+fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
     let mapping = kept::describe()?;
     let huge = !sparse && pages::huge_block(bytes);
     let align = if huge { align.max(SEGMENT) } else { align };

@@ -5,7 +5,7 @@
 //! 1. `policy` - every tunable number, as data
 //! 2. `sizes` - size classes and span sizes, proved at compile time
 //! 3. `sync` - counters with one writer, a lock-free stack
-//! 4. `footprint` - bytes mapped, now and at most
+//! 4. `footprint` - bytes mapped and used, and the limits of the latter
 //! 5. `guard` - names misuse
 //! 6. `foreign` - blocks of libc's own allocator
 //! 7. `meta` - memory for descriptors
@@ -19,10 +19,11 @@
 //! 15. `medium` - blocks of whole slabs
 //! 16. `kept` - mappings of large blocks, live and kept for the next
 //! 17. `large` - blocks that are mappings of their own
-//! 18. `heap` - thread heaps: the fast paths and their cold twins
-//! 19. `scavenger` - the thread that gives memory back while the program idles
-//! 20. `stats` - counters folded into a report
-//! 21. `process` - settings from the environment, start and end
+//! 18. `limits` - what happens at a limit of ours or the system's
+//! 19. `heap` - thread heaps: the fast paths and their cold twins
+//! 20. `scavenger` - the thread that gives memory back while the program idles
+//! 21. `stats` - counters folded into a report
+//! 22. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub mod guard;
 pub mod heap;
 pub mod kept;
 pub mod large;
+pub mod limits;
 pub mod medium;
 pub mod meta;
 pub mod pagemap;

@@ -26,8 +26,13 @@ pub fn mapped() -> usize {
     MAPPED.load(Relaxed)
 }
 
-/// Notes metadata that was mapped elsewhere (tables).
+/// Notes metadata that was mapped elsewhere (tables, a stack), whatever the limits are.
 pub fn note_mapped(bytes: usize) {
+    footprint::hold(bytes);
+    note_taken(bytes);
+}
+
+fn note_taken(bytes: usize) {
     MAPPED.fetch_add(bytes, Relaxed);
     footprint::grow(bytes);
 }
@@ -59,8 +64,12 @@ pub unsafe fn make<T>() -> Option<&'static T> {
         let (at, chunk) = if fits {
             (at, 0)
         } else {
+            if !footprint::take(CHUNK) {
+                return None;
+            }
             let chunk = vm::map_aligned(CHUNK, CHUNK);
             if chunk == 0 {
+                footprint::give(CHUNK);
                 return None;
             }
             (chunk, chunk)
@@ -68,7 +77,7 @@ pub unsafe fn make<T>() -> Option<&'static T> {
         match NEXT.compare_exchange(next, at + size_of::<T>(), AcqRel, Acquire) {
             Ok(_) => {
                 if chunk != 0 {
-                    note_mapped(CHUNK);
+                    note_taken(CHUNK);
                 }
                 // SAFETY: this range is now ours alone, zero, aligned and large enough; the caller vouches for zero.
                 return Some(unsafe { &*(at as *const T) });
@@ -77,6 +86,7 @@ pub unsafe fn make<T>() -> Option<&'static T> {
                 if chunk != 0 {
                     // SAFETY: mapped just now, known to nobody.
                     unsafe { vm::unmap(chunk, CHUNK) };
+                    footprint::give(CHUNK);
                 }
                 next = now;
             }

@@ -3,7 +3,9 @@
 //! # Safety
 //! The environment is the one the loader passed: a null-terminated array of terminated strings.
 
+use crate::bell;
 use crate::heap;
+use crate::limits;
 use crate::meta;
 use crate::policy::{self, NUMBERS, PROFILES, Problem, SWITCHES, Snapshot};
 use crate::scavenger;
@@ -35,6 +37,7 @@ static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_m
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
     console::remember_stderr();
+    bell::remember_filter();
     thread::at_fork_in_child(heap::after_fork_in_child);
     if !environment.is_null() {
         // SAFETY: the caller's.
@@ -68,6 +71,7 @@ unsafe fn configure(environment: *const *const c_char) {
         && let Some(snapshot) = meta::place(snapshot)
     {
         policy::publish(snapshot);
+        limits::set(snapshot.limit_soft, snapshot.limit_hard);
     }
 }
 

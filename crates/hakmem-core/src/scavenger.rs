@@ -9,6 +9,7 @@
 use crate::bell;
 use crate::heap;
 use crate::kept;
+use crate::limits;
 use crate::policy;
 use crate::room;
 use crate::space;
@@ -37,6 +38,7 @@ extern "C" fn run() -> ! {
         bell::nap(interval);
         bell::listen();
         if space::pass_is_due() {
+            limits::follow();
             space::purge(false);
             kept::release(false);
         }

@@ -16,6 +16,7 @@
 //! # Safety
 //! Whoever claimed slabs owns their memory until it releases them.
 
+use crate::footprint;
 use crate::meta;
 use crate::pagemap;
 use crate::pages;
@@ -133,6 +134,17 @@ pub fn containing(address: usize) -> Option<&'static Segment> {
 
 /// Maps a new segment, with its first `slabs` slabs claimed; `None` when the system has no memory.
 pub fn map(slabs: usize) -> Option<Run> {
+    if !footprint::take(slabs * SLAB) {
+        return None;
+    }
+    let run = map_taken(slabs);
+    if run.is_none() {
+        footprint::give(slabs * SLAB);
+    }
+    run
+}
+
+fn map_taken(slabs: usize) -> Option<Run> {
     let segment = match SPARE.pop() {
         Some(segment) => segment,
         // SAFETY: atomics and cells of numbers and null pointers: zero is valid. A zero state has nothing free.
@@ -189,18 +201,25 @@ impl Segment {
             let first = find_run(state.dirty, slabs).or_else(|| find_run(state.free, slabs))?;
             Some((first, mask(first, slabs)))
         })?;
+        let run = self.grant(first, slabs, taken)?;
         // A segment that was mapped while the process was small, or whose huge page was split, gets one when it is full.
         if self.state().free == 0 && !self.is_huge() && pages::huge_segments() {
             // SAFETY: advice; the slabs just claimed keep the segment mapped.
             self.huge.store(unsafe { pages::advise(self.base(), SEGMENT, true) }, Relaxed);
         }
-        Some(self.run_of(first, slabs, taken))
+        Some(run)
     }
 
-    /// The run that was claimed.
-    fn run_of(&'static self, first: usize, slabs: usize, taken: State) -> Run {
+    /// The run that was claimed; its slabs go back where the clean ones would be beyond the hard limit.
+    fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Run> {
+        let clean = taken.free & !taken.dirty;
+        if !footprint::take(clean.count_ones() as usize * SLAB) {
+            self.release(taken.dirty, true);
+            self.release(clean, false);
+            return None;
+        }
         let ahead = self.ahead.fetch_and(!taken.free, Relaxed);
-        Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 }
+        Some(Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 })
     }
 
     /// Whether the kernel was asked for huge pages here.
@@ -217,7 +236,7 @@ impl Segment {
             let wanted = mask(first, slabs);
             (state.free & wanted == wanted).then_some((first, wanted))
         })
-        .map(|(first, taken)| self.run_of(first, slabs, taken))
+        .and_then(|(first, taken)| self.grant(first, slabs, taken))
     }
 
     /// Claims what `choose` picks out of the state; returns its first answer and what was taken.
@@ -286,6 +305,7 @@ impl Segment {
         // SAFETY: every slab is claimed, so nobody refers to the segment.
         if unsafe { vm::unmap(base, SEGMENT) } {
             room::note_unmapped();
+            footprint::give(taken.dirty.count_ones() as usize * SLAB);
             SPARE.push(self);
             return true;
         }
@@ -330,7 +350,7 @@ impl Run {
     /// Brings in these slabs, and with them as many of the next as make `slabs`, if these are free and untouched.
     fn bring_in_with(self, slabs: usize) {
         let more = slabs.min(SLABS - self.first).saturating_sub(self.slabs);
-        if more == 0 || self.resident || self.segment.is_huge() {
+        if more == 0 || self.resident || self.segment.is_huge() || !footprint::take(more * SLAB) {
             return;
         }
         let next = mask(self.first + self.slabs, more);
@@ -340,6 +360,8 @@ impl Run {
             unsafe { vm::populate(self.base(), (self.slabs + more) * SLAB) };
             self.segment.ahead.fetch_or(next, Relaxed);
             self.segment.release(next, true);
+        } else {
+            footprint::give(more * SLAB);
         }
     }
 
@@ -365,6 +387,9 @@ impl Run {
         }
         // SAFETY: the slabs are claimed, and their contents are free blocks only.
         let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
+        if purged {
+            footprint::give(self.slabs * SLAB);
+        }
         self.segment.release(mask(self.first, self.slabs), !purged);
         purged
     }

@@ -35,11 +35,11 @@ impl Drop for File {
     }
 }
 
-/// Calls `see` with each line of the file at `path`, without its end, cut off after 80 bytes; nothing where the file cannot be
-/// read. It needs little stack, which a thread that trims may have.
-pub fn lines(path: &CStr, mut see: impl FnMut(&[u8])) {
+/// Calls `see` with each line of the file at `path`, without its end, cut off after `LONGEST` bytes; nothing where the file
+/// cannot be read. It needs little stack, which a thread that trims may have.
+pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8])) {
     let Some(file) = File::open(path) else { return };
-    let (mut chunk, mut line, mut used) = ([0; 256], [0; 80], 0);
+    let (mut chunk, mut line, mut used) = ([0; 256], [0; LONGEST], 0);
     loop {
         let got = file.read(&mut chunk);
         for byte in &chunk[..got] {

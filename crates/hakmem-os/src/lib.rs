@@ -13,6 +13,7 @@ extern crate std;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
 
+pub mod cgroup;
 pub mod console;
 pub mod cpu;
 pub mod file;

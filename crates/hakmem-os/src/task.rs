@@ -63,7 +63,7 @@ fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8])) {
     if write!(path, "/proc/self/task/{id}/{name}\0").is_ok()
         && let Ok(path) = CStr::from_bytes_until_nul(&path.bytes)
     {
-        file::lines(path, see);
+        file::lines::<80>(path, see);
     }
 }
 

@@ -83,6 +83,9 @@ int use(void) {
     hak_stats_read(&stats);
     hak_free(block);
     hak_collect();
+    hak_limits_t limits;
+    hak_limits_read(&limits);
+    if (hak_limits_set(limits.soft, limits.hard) != 0 || hak_on_pressure(0, 0) != 0) return 0;
     return HAKMEM_VERSION_NUMBER >= 100 && hak_version()[0] == HAKMEM_VERSION[0] && stats.heaps > 0;
 }";
 

@@ -3,7 +3,7 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small};
+use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small, pressure};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -113,10 +113,10 @@ fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 /// A block of `class` from this thread's run, or from behind it; the flag says whether it is zero.
 #[inline]
 fn supply(class: usize) -> Option<(usize, bool)> {
-    match Heap::for_slow_path() {
+    pressure::attended(|| match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
         None => adopt::borrow(|heap| heap.supply(class)),
-    }
+    })
 }
 
 impl Heap {
@@ -149,9 +149,10 @@ impl Heap {
 /// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
 #[cold]
 fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
-    if size > REQUEST_MAX {
-        return None;
-    }
+    if size > REQUEST_MAX { None } else { pressure::attended(|| allocate_big_once(size, align, zeroed)) }
+}
+
+fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
     if let Some(heap) = &heap {
         heap.tick();
@@ -266,6 +267,7 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
                 tally.add_bytes(usable_of(now));
                 tally.sub_bytes(old);
             });
+            pressure::attend();
             return now as *mut u8;
         }
     }

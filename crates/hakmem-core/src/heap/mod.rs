@@ -34,6 +34,7 @@ mod alloc;
 mod census;
 mod free;
 mod idle;
+mod pressure;
 mod refill;
 mod remote;
 mod validate;
@@ -46,6 +47,7 @@ pub use alloc::{
 pub use census::{Census, census};
 pub use free::{free, usable_size};
 pub use idle::{Found, take_from_idle};
+pub use pressure::attend;
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 

@@ -7,6 +7,7 @@ use super::{Heap, Inside, adopt, class_in, entry_for, is_small};
 use crate::bell;
 use crate::guard;
 use crate::kept;
+use crate::limits;
 use crate::pagemap;
 use crate::policy;
 use crate::segment::{self, Run};
@@ -45,13 +46,8 @@ impl Heap {
             return Some((block, false));
         }
         if lane.bump.get() == lane.end.get() && !self.take_new_span(class) {
-            // The last resort: what other classes of this heap have at hand may free a span.
-            self.flush_all();
-            space::purge(true);
-            if !self.take_new_span(class) {
-                self.grant(class);
-                return None;
-            }
+            self.grant(class);
+            return None;
         }
         self.grant(class);
         Some(self.carve(class))
@@ -158,6 +154,7 @@ impl Heap {
         if ticks.is_multiple_of(TICKS) {
             bell::ring();
             if space::pass_is_due() {
+                limits::follow();
                 space::purge(false);
                 kept::release(false);
             }

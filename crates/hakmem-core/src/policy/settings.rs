@@ -13,7 +13,7 @@ pub struct Number {
     pub min: usize,
     /// Largest value accepted.
     pub max: usize,
-    /// What one unit is: `bytes`, `blocks`, `ms`.
+    /// What one unit is: `bytes`, `blocks`, `ms`, `%`.
     pub unit: &'static str,
     /// One line of documentation.
     pub doc: &'static str,
@@ -111,6 +111,14 @@ numbers! {
         "A process that has this much mapped gets huge pages for what it maps from then on; 0 is never.";
     populate_bytes = 512 * KIB, 0 => 512 * KIB, "bytes", "HAKMEM_POPULATE_BYTES",
         "Untouched memory for small blocks that is brought in at once in a process that grows; 0 is none, 256K the least.";
+    limit_soft = 0, 0 => 1024 * GIB, "bytes", "HAKMEM_LIMIT_SOFT",
+        "Above this much memory all that is free goes back, caches are short, and the program is told; 0 is no limit.";
+    limit_hard = 0, 0 => 1024 * GIB, "bytes", "HAKMEM_LIMIT_HARD",
+        "What would go beyond this much memory is refused; 0 is no limit.";
+    limit_system = 90, 0 => 100, "%", "HAKMEM_LIMIT_SYSTEM",
+        "The same as at the soft limit happens at this share of the control group's maximum, or at its memory.high; 0 does not look.";
+    limit_pressure = 10, 0 => 99, "%", "HAKMEM_LIMIT_PRESSURE",
+        "And when more of the time than this is lost to memory pressure, as the kernel counts it; 0 does not look.";
 }
 
 /// The settings that are not numbers.
@@ -181,6 +189,21 @@ pub static PROFILES: &[Profile] = &[
         ],
     },
 ];
+
+impl Snapshot {
+    /// The same with caches, and what is kept of free memory, no longer than the profile `small` has them: in force while
+    /// memory is short.
+    pub fn with_short_caches(&self) -> Snapshot {
+        let mut small = *self;
+        apply_profile(&mut small, b"small");
+        Snapshot {
+            cache_bytes: self.cache_bytes.min(small.cache_bytes),
+            cache_blocks: self.cache_blocks.min(small.cache_blocks),
+            retain_bytes: self.retain_bytes.min(small.retain_bytes),
+            ..*self
+        }
+    }
+}
 
 /// Applies the profile called `name`; false if there is none.
 pub fn apply_profile(snapshot: &mut Snapshot, name: &[u8]) -> bool {
@@ -256,6 +279,17 @@ mod tests {
             }
         }
         assert_eq!(snapshot, Snapshot::DEFAULT);
+    }
+
+    #[test]
+    fn short_caches_are_never_longer_than_they_were() {
+        let short = Snapshot::DEFAULT.with_short_caches();
+        assert!(
+            short.cache_bytes < Snapshot::DEFAULT.cache_bytes && short.retain_bytes < Snapshot::DEFAULT.retain_bytes
+        );
+        assert_eq!(short.decay_ms, Snapshot::DEFAULT.decay_ms);
+        let tiny = Snapshot { cache_bytes: 100, cache_blocks: 1, retain_bytes: 0, ..Snapshot::DEFAULT };
+        assert_eq!(tiny.with_short_caches(), tiny);
     }
 
     #[test]

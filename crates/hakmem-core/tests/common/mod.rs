@@ -1,5 +1,6 @@
 //! What the tests share: the statistics held against a walk over the whole heap.
 
+use hakmem_core::footprint;
 use hakmem_core::heap::{Census, census};
 use hakmem_core::stats::totals;
 
@@ -19,4 +20,5 @@ pub fn check_books() {
     assert_eq!(counted, found, "the counters on the left, the census on the right");
     let parts = found.live + found.cached + found.free + found.dirty + found.purged + totals.metadata_bytes;
     assert_eq!(found.mapped, parts, "mapped is the sum of its parts: {found:?}");
+    assert_eq!(footprint::used() as u64, found.mapped - found.purged, "what limits are compared with");
 }

@@ -17,7 +17,7 @@ fn gcc() {
 }
 
 /// A C program of `functions` functions with loops, switches, tables and calls of each other.
-fn large_c(functions: usize) -> String {
+pub fn large_c(functions: usize) -> String {
     let mut text = String::from("#include <stdio.h>\n#include <string.h>\n\n");
     for n in 0..functions {
         let (a, b, c) = (n * 31 % 251 + 1, n * 17 % 127 + 2, n * 7 % 13 + 3);

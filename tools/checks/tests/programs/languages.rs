@@ -61,12 +61,13 @@ fn python_extension() {
 }
 
 /// The interpreter itself: what stands in `PATH` may be a script that looks for it.
-fn interpreter(scene: &mut Scene) -> String {
+pub fn interpreter(scene: &mut Scene) -> String {
     let shown = scene.prepare(Step::new("python3").args("-c").arg("import sys; print(sys.executable)"));
     shown.trim().into()
 }
 
-fn python_step(python: &str) -> Step {
+/// A run of the interpreter that is the same every time.
+pub fn python_step(python: &str) -> Step {
     Step::new(python).env("PYTHONHASHSEED", "0").env("PYTHONDONTWRITEBYTECODE", "1")
 }
 

@@ -6,6 +6,7 @@ mod compilers;
 mod data;
 mod languages;
 mod library;
+mod limits;
 mod presence;
 mod process;
 mod scene;

@@ -146,6 +146,7 @@ pub struct Step {
     stdin: Option<PathBuf>,
     status: i32,
     varies: bool,
+    address_space: Option<u64>,
 }
 
 /// How long one step may take. The longest needs a tenth of it on two cores.
@@ -163,6 +164,7 @@ impl Step {
             stdin: None,
             status: 0,
             varies: false,
+            address_space: None,
         }
     }
 
@@ -196,6 +198,12 @@ impl Step {
         self
     }
 
+    /// Lets it have this many kilobytes of address space, and each program that it starts as many.
+    pub fn address_space(mut self, kilobytes: u64) -> Step {
+        self.address_space = Some(kilobytes);
+        self
+    }
+
     /// Leaves the output out of the comparison: it has times or process numbers in it.
     pub fn output_varies(mut self) -> Step {
         self.varies = true;
@@ -210,7 +218,14 @@ impl Step {
 
     /// The command, in an environment that is the same on every machine but for `PATH` and the folders of Rust's tools.
     fn command(&self, work: &Path) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.address_space {
+            None => Command::new(&self.program),
+            Some(kilobytes) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.arg("-c").arg(format!("ulimit -v {kilobytes} && exec \"$@\"")).arg("sh").arg(&self.program);
+                shell
+            }
+        };
         command.args(&self.arguments).current_dir(work).env_clear();
         for name in ["PATH", "RUSTUP_HOME", "CARGO_HOME", "RUSTUP_TOOLCHAIN"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));

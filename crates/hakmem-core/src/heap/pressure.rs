@@ -1,0 +1,66 @@
+//! The ends of slow paths: what allocation does when memory is out, or a limit wants to be seen to.
+//!
+//! It comes last, when no lock is held and no slow path of the thread's heap is under way: from here the program's own function
+//! may be called, which may allocate and free.
+
+use super::{Heap, collect};
+use crate::footprint;
+use crate::limits;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use hakmem_os::kernel::kernel;
+
+/// Milliseconds between two times that all threads are looked at, which takes system calls for each: a program may go on
+/// asking for what it cannot have.
+const BETWEEN_MS: u64 = 50;
+static LAST_COLLECTED: AtomicU64 = AtomicU64::new(0);
+
+/// The answer of `allocate`. Where memory is out, all that is free is given back, and then the program is asked to free
+/// something; after each, `allocate` is asked again.
+#[inline]
+pub(super) fn attended<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
+    let found = allocate();
+    if found.is_none() {
+        return try_again(allocate);
+    }
+    attend();
+    found
+}
+
+#[cold]
+#[inline(never)]
+fn try_again<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
+    give_back();
+    let before = footprint::refusals();
+    let found = allocate();
+    if found.is_none() && limits::tell_of_failure(footprint::refusals() != before) { allocate() } else { found }
+}
+
+/// Sees to a limit that was reached, if one was. One load where none was.
+#[inline]
+pub fn attend() {
+    if footprint::demanded() {
+        see_to_demand();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn see_to_demand() {
+    if footprint::take_demand() {
+        give_back();
+        limits::tighten();
+        limits::tell();
+    }
+}
+
+/// Gives back all that is free: what this thread and those that wait have at hand, what came in for others, and the memory
+/// behind it all.
+fn give_back() {
+    let now = (kernel().now)();
+    if now.wrapping_sub(LAST_COLLECTED.swap(now, Relaxed)) >= BETWEEN_MS {
+        collect();
+    } else if let Some(heap) = Heap::for_slow_path() {
+        heap.flush_all();
+    }
+    limits::ease();
+}

@@ -1,0 +1,136 @@
+//! The limits: the hard one is never exceeded, by however many threads; the caches are short while a limit is reached and as
+//! before afterwards; and however often that changes, it takes no memory.
+//!
+//! The limits are the process's, so one test looks at one after the other.
+//!
+//! # Safety
+//! Blocks are touched between the call that allocates them and the one that frees them, within their length.
+
+use hakmem_core::{footprint, heap, kept, limits, meta, policy, space};
+use hakmem_os::kernel::{Kernel, real, replace};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+const MIB: usize = 1 << 20;
+
+static TIME: AtomicUsize = AtomicUsize::new(0);
+
+/// The real kernel with a clock that is turned by hand.
+static FAKE: Kernel = Kernel {
+    map: |hint, len, lazy| (real().map)(hint, len, lazy),
+    // SAFETY: passed on with the caller's obligations.
+    unmap: |at, len| unsafe { (real().unmap)(at, len) },
+    // SAFETY: as above.
+    purge: |at, len| unsafe { (real().purge)(at, len) },
+    // SAFETY: as above.
+    remap: |at, old, new, to| unsafe { (real().remap)(at, old, new, to) },
+    // SAFETY: as above.
+    advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
+    now: || TIME.load(Relaxed) as u64,
+};
+
+/// Allocates and writes; false where the allocation fails.
+fn add(blocks: &mut Vec<(*mut u8, usize)>, size: usize) -> bool {
+    let block = heap::allocate(size);
+    if block.is_null() {
+        return false;
+    }
+    // SAFETY: the block is that long.
+    unsafe { block.write_bytes(size as u8, size) };
+    blocks.push((block, size));
+    true
+}
+
+fn free(blocks: &mut Vec<(*mut u8, usize)>, keep: usize) {
+    for (block, size) in blocks.drain(keep.min(blocks.len())..) {
+        // SAFETY: a live block, written over all its length.
+        unsafe {
+            assert_eq!((*block, *block.add(size - 1)), (size as u8, size as u8));
+            heap::free(block);
+        }
+    }
+}
+
+#[test]
+fn limits_hold_and_change_nothing_for_good() {
+    replace(Some(&FAKE));
+    the_hard_limit_is_never_exceeded();
+    caches_are_short_while_the_soft_limit_is_reached();
+    replace(None);
+    if let Err(fault) = heap::validate() {
+        panic!("{fault:?}");
+    }
+}
+
+fn the_hard_limit_is_never_exceeded() {
+    const HARD: usize = 48 * MIB;
+    assert!(limits::set(0, HARD) && !limits::set(HARD + 1, HARD));
+    let running = AtomicBool::new(true);
+    let failures = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|seed| {
+                let failures = &failures;
+                scope.spawn(move || {
+                    let mut blocks = Vec::new();
+                    for step in 0..6000_usize {
+                        let size = [20, 400, 9000, 60_000, 700_000, 3_000_000][(step + seed) % 6] + step % 13;
+                        if !add(&mut blocks, size) {
+                            failures.fetch_add(1, Relaxed);
+                            free(&mut blocks, step % 7);
+                        }
+                    }
+                    free(&mut blocks, 0);
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while running.load(Relaxed) {
+                assert!(footprint::used() <= HARD, "{} bytes are used", footprint::used());
+                thread::yield_now();
+            }
+        });
+        let ends: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        running.store(false, Relaxed);
+        assert!(ends.iter().all(Result::is_ok));
+    });
+    let failures = failures.into_inner();
+    assert!(failures > 10, "{failures} allocations failed");
+    assert!(limits::read().hard_times >= failures);
+
+    // All of it is there for the next one, whatever it is in.
+    heap::collect();
+    let mut blocks = Vec::new();
+    assert!(add(&mut blocks, HARD - 4 * MIB), "{} bytes are used", footprint::used());
+    assert!(!add(&mut blocks, 8 * MIB));
+    free(&mut blocks, 0);
+    assert!(limits::set(0, 0));
+}
+
+fn caches_are_short_while_the_soft_limit_is_reached() {
+    heap::collect();
+    space::purge(true);
+    kept::release(true);
+    let usual = *policy::current();
+    let (soft, metadata) = (footprint::used() + 4 * MIB, meta::mapped());
+    assert!(limits::set(soft, 0));
+    let before = limits::read().soft_times;
+    let mut blocks = Vec::new();
+    for round in 1..=1000 {
+        while footprint::used() <= soft {
+            assert!(add(&mut blocks, 50_000));
+        }
+        let limits = limits::read();
+        assert_eq!((limits.soft_times, limits.short_caches), (before + round, 1), "round {round}");
+        assert!(policy::current().cache_bytes < usual.cache_bytes);
+        free(&mut blocks, 20);
+        TIME.fetch_add(usual.decay_ms, Relaxed);
+        // The first pass gives back what is free, and the next one finds that it was enough.
+        limits::follow();
+        limits::follow();
+        assert_eq!((*policy::current(), limits::read().short_caches), (usual, 0), "round {round}");
+    }
+    free(&mut blocks, 0);
+    assert!(limits::set(0, 0));
+    assert!(meta::mapped() <= metadata + (64 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
+}
