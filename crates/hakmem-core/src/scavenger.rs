@@ -20,6 +20,9 @@ const SHORTEST_MS: u64 = 50;
 /// The longest sleep between looks at threads that compute, as a multiple of the shortest.
 const LONGEST: u64 = 16;
 
+/// Looks after the last time that something was given back: spans must be seen quiet before gaps are opened in them.
+const LINGER: u32 = 3;
+
 /// Lets it be started.
 pub fn allow() {
     bell::allow(run);
@@ -31,7 +34,7 @@ fn has_work() -> bool {
 
 extern "C" fn run() -> ! {
     helper::name(c"hakmem");
-    let mut patience = 1;
+    let (mut patience, mut lingering) = (1, 0);
     loop {
         // A little more than the time between two passes: the clock is coarse.
         let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
@@ -41,10 +44,13 @@ extern "C" fn run() -> ! {
             limits::follow();
             space::purge(false);
             kept::release(false);
+            heap::open_gaps(false);
         }
         let heaps = heap::take_from_idle();
         if has_work() || heaps.taken != 0 {
-            patience = 1;
+            (patience, lingering) = (1, LINGER);
+        } else if lingering != 0 {
+            lingering -= 1;
         } else if heaps.left == 0 {
             bell::rest(None, has_work);
             patience = 1;

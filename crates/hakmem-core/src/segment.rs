@@ -317,6 +317,20 @@ impl Segment {
         false
     }
 
+    /// Gives the pages of a range back, of which nobody needs the contents; false where the kernel refuses.
+    pub fn give_back(&self, at: usize, bytes: usize) -> bool {
+        if self.huge.swap(false, Relaxed) {
+            // Else the hole would be filled again, or go back to the system only when that is short of memory.
+            // SAFETY: what lies in the range keeps the segment mapped, and its contents are free blocks only.
+            unsafe {
+                pages::advise(self.base(), SEGMENT, false);
+                vm::split(at, bytes);
+            }
+        }
+        // SAFETY: as above.
+        unsafe { vm::purge(at, bytes) }
+    }
+
     fn purge_slabs(&'static self, mut claimed: u32) -> bool {
         let mut purged = false;
         while claimed != 0 {
@@ -377,16 +391,7 @@ impl Run {
 
     /// Purges the slabs, then releases them; false if the kernel refused and they are still dirty.
     fn give_back(self) -> bool {
-        if self.segment.huge.swap(false, Relaxed) {
-            // Else the hole would be filled again, or go back to the system only when that is short of memory.
-            // SAFETY: the claimed slabs keep the segment mapped, and their contents are free blocks only.
-            unsafe {
-                pages::advise(self.segment.base(), SEGMENT, false);
-                vm::split(self.base(), self.slabs * SLAB);
-            }
-        }
-        // SAFETY: the slabs are claimed, and their contents are free blocks only.
-        let purged = unsafe { vm::purge(self.base(), self.slabs * SLAB) };
+        let purged = self.segment.give_back(self.base(), self.slabs * SLAB);
         if purged {
             footprint::give(self.slabs * SLAB);
         }

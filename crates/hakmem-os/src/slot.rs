@@ -5,7 +5,8 @@
 //! executable.
 //!
 //! # Safety
-//! The assembly reads and writes this thread's own words only, each by one instruction. [`clear`] writes another thread's.
+//! The assembly reads and writes this thread's own words only, each by one instruction. [`clear`] writes another thread's. So a
+//! read must not be moved across a system call, in which that may happen: it is not declared pure.
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -35,7 +36,7 @@ pub fn add_distance(base: usize) -> usize {
             "add {sum}, qword ptr fs:[{at}]",
             at = out(reg) _,
             sum = inlateout(reg) base => sum,
-            options(pure, readonly, nostack),
+            options(readonly, nostack),
         );
     }
     sum
@@ -53,7 +54,7 @@ macro_rules! word {
                     "mov {value}, qword ptr [rip + hakmem_slot@GOTTPOFF]",
                     concat!("mov {value}, qword ptr fs:[{value} + ", $offset, "]"),
                     value = out(reg) value,
-                    options(pure, readonly, nostack, preserves_flags),
+                    options(readonly, nostack, preserves_flags),
                 );
             }
             value

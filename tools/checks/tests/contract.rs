@@ -346,6 +346,14 @@ fn memory_given_back() {
 }
 
 #[test]
+fn memory_gaps() {
+    let program = Program::build("c/memory_gaps.c");
+    for when in ["trim", "idle"] {
+        on_hakmem(&program.preloaded().arg(when));
+    }
+}
+
+#[test]
 fn idle_process_gives_back() {
     let program = Program::build("c/idle_process_gives_back.c");
     for who in ["owner", "other", "main"] {

@@ -16,6 +16,7 @@ use crate::segment::{self, Segment};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SEGMENT, SLAB, SLABS};
 use crate::span::next_of;
 use core::sync::atomic::Ordering::Relaxed;
+use hakmem_os::vm::PAGE;
 
 /// Where the bytes are, as in the statistics.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -28,7 +29,7 @@ pub struct Census {
     pub free: u64,
     /// In free slabs that hold old contents, and in kept mappings.
     pub dirty: u64,
-    /// In free slabs without contents.
+    /// In free slabs without contents, and in gaps of spans.
     pub purged: u64,
     /// In segments, large mappings and metadata.
     pub mapped: u64,
@@ -68,10 +69,12 @@ impl Census {
             let span = &segment.spans[slab];
             let whole = (span.slabs() * SLAB) as u64;
             let used = if is_small(pagemap::entry_anywhere(segment.base() + slab * SLAB)) {
-                let in_use = span.carved_blocks() as usize - span.list().count();
+                let in_use = span.carved_blocks() as usize - span.list().count() - span.count_away() as usize;
                 let bytes = u64::from(BLOCK_SIZE[span.class()]) * in_use as u64;
+                let gone = u64::from(span.gone().count_ones()) * PAGE as u64;
                 out += bytes;
-                bytes
+                self.purged += gone;
+                bytes + gone
             } else {
                 self.live += span.bytes() as u64;
                 span.bytes() as u64

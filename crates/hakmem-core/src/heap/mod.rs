@@ -33,6 +33,7 @@ mod adopt;
 mod alloc;
 mod census;
 mod free;
+mod gaps;
 mod idle;
 mod pressure;
 mod refill;
@@ -46,6 +47,7 @@ pub use alloc::{
 };
 pub use census::{Census, census};
 pub use free::{free, usable_size};
+pub use gaps::open_gaps;
 pub use idle::{Found, take_from_idle};
 pub use pressure::attend;
 pub use validate::{Fault, validate};
@@ -65,6 +67,7 @@ use core::sync::atomic::{
 };
 use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
+use hakmem_os::vm::PAGE;
 
 /// The hot part of a size class in a heap.
 #[repr(C)]
@@ -195,6 +198,8 @@ pub struct Heap {
     place: AtomicUsize,
     /// What `idle` saw at its last look.
     seen: AtomicUsize,
+    /// Pages of its spans that are gone. Under the lock.
+    gone: Counter,
     outgoing: [Outgoing; ROUTES],
     /// Medium and large blocks.
     tallies: [Tally; 2],
@@ -203,7 +208,7 @@ pub struct Heap {
     lanes: [Lane; CLASSES],
 }
 
-const SHARED_BYTES: usize = 88 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
+const SHARED_BYTES: usize = 96 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
 
 const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
@@ -498,6 +503,11 @@ pub fn big_row(kind: Big) -> Row {
     row
 }
 
+/// Bytes of pages between blocks in use that went back to the system. The free bytes of rows count them too.
+pub fn gone_bytes() -> u64 {
+    Heap::all().map(|heap| heap.gone.get()).sum::<u64>() * PAGE as u64
+}
+
 /// Lookups that found no block of ours, and the number of heaps ever made.
 pub fn misses_and_heaps() -> (u64, u64) {
     Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
@@ -506,8 +516,11 @@ pub fn misses_and_heaps() -> (u64, u64) {
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
 /// keep at hand.
 pub fn collect() {
-    if let Some(heap) = Heap::for_slow_path() {
+    // To the end: a signal handler must keep out while this thread is in its own heap as a visitor.
+    let mine = Heap::for_slow_path();
+    if let Some(heap) = &mine {
         heap.flush_all();
     }
     idle::take_from_waiting();
+    gaps::open_gaps(true);
 }

@@ -194,7 +194,7 @@ impl Inside<'_> {
         let lane = &self.heap.lanes[class];
         let running = lane.bump.get() != lane.end.get();
         let spans = lane.partial.iter().take(CANDIDATES).filter(|span| !running || span.free_blocks() != 0);
-        let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.free_blocks()) else {
+        let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.back_blocks()) else {
             lane.flushed.set(false);
             return;
         };
@@ -203,9 +203,11 @@ impl Inside<'_> {
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
             lane.spare.sub(u64::from(chain.count));
-        } else {
+        } else if span.carved_blocks() != span.capacity() {
             lane.spare.sub(u64::from(span.capacity() - span.carved_blocks()));
             self.heap.take_run(class, span);
+        } else {
+            self.fill_gap(class, span);
         }
         if !span.has_room() {
             lane.partial.remove(span);
@@ -289,12 +291,13 @@ impl Inside<'_> {
 
     /// Lists a span that got something back, or retires it if it is empty.
     #[inline]
-    fn list_or_retire(&self, span: &'static Span) {
+    pub(super) fn list_or_retire(&self, span: &'static Span) {
         let lane = &self.heap.lanes[span.class()];
         if span.is_empty() {
             lane.partial.remove(span);
             lane.spans_retired.add(1);
             lane.spare.sub(u64::from(span.capacity()));
+            self.forget_gaps(span);
             self.retired.push(span);
         } else if !span.is_listed() {
             lane.partial.push(span);
@@ -318,14 +321,13 @@ impl Inside<'_> {
     /// Gives the unused part of a run back to its span.
     fn return_run(&self, class: usize) {
         let lane = &self.heap.lanes[class];
-        let bump = lane.bump.get();
-        if bump == lane.end.get() {
+        let (bump, end) = (lane.bump.get(), lane.end.get());
+        if bump == end {
             return;
         }
         let Some(span) = span_of(bump) else { return };
-        lane.bump.set(lane.end.get());
-        span.return_run(bump);
-        lane.spare.add(u64::from(span.capacity() - span.carved_blocks()));
+        lane.bump.set(end);
+        lane.spare.add(u64::from(span.return_run(bump, end)));
         self.list_or_retire(span);
     }
 }

@@ -76,7 +76,7 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
         }
         if is_small(entry) {
             check_span(span, at, entry)?;
-            out[span.class()] += u64::from(span.carved_blocks() - span.free_blocks());
+            out[span.class()] += u64::from(span.carved_blocks() - span.back_blocks());
         } else {
             check(entry == pagemap::MEDIUM, "a taken slab holds small blocks or a medium one", at)?;
             check(span.bytes() <= span.slabs() * SLAB, "a medium block lies within its slabs", at)?;
@@ -92,7 +92,8 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
     for slab in 0..span.slabs() {
         check(pagemap::entry_anywhere(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
     }
-    check(span.free_blocks() <= span.carved_blocks(), "free <= carved", at)?;
+    check(span.back_blocks() <= span.carved_blocks(), "free + away <= carved", at)?;
+    check(span.away_blocks() == span.count_away(), "a block is away when it overlaps a page that is gone", at)?;
     check(span.carved_blocks() <= span.capacity(), "carved <= capacity", at)?;
     check(!span.is_empty(), "an empty span is given back", at)?;
     let mut length = 0;
@@ -124,7 +125,7 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
         block = unsafe { next_of(block) };
     }
     check(length == counted, "a bin's list is as long as it is counted to be", class)?;
-    let room = |span: &Span| u64::from(span.free_blocks() + span.capacity() - span.carved_blocks());
+    let room = |span: &Span| u64::from(span.back_blocks() + span.capacity() - span.carved_blocks());
     let spare: u64 = lane.partial.iter().map(room).sum();
     check(spare == lane.spare.get(), "a lane counts what its spans hold", class)?;
     let run = lane.end.get() - lane.bump.get();

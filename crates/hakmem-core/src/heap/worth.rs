@@ -62,7 +62,7 @@ impl Inside<'_> {
         if carving || span.is_drawn() {
             return false;
         }
-        let (used, capacity) = (u64::from(span.carved_blocks() - span.free_blocks()), u64::from(span.capacity()));
+        let (used, capacity) = (u64::from(span.carved_blocks() - span.back_blocks()), u64::from(span.capacity()));
         let spans = lane.spans_taken.get().wrapping_sub(lane.spans_retired.get());
         let spare = lane.spare.get();
         let out = (spans * capacity).saturating_sub(spare);

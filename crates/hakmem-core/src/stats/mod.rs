@@ -68,7 +68,9 @@ pub fn totals() -> Totals {
     }
     let (segments, large) = (space::extent(), kept::extent());
     totals.dirty_bytes = (segments.dirty + large.kept) as u64;
-    totals.purged_bytes = (segments.free - segments.dirty) as u64;
+    let gone = heap::gone_bytes();
+    totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
+    totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;
     totals.metadata_bytes = meta::mapped() as u64;
     totals.mapped_bytes = footprint::now() as u64;
     totals.peak_mapped_bytes = footprint::peak() as u64;

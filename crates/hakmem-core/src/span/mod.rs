@@ -3,20 +3,24 @@
 //! For a span of small blocks
 //!
 //! ```text
-//!   free  <=  carved  <=  capacity
-//!   carved - free  =  blocks in the program's hands or in its owner's bin and run
+//!   free + away  <=  carved  <=  capacity
+//!   carved - free - away  =  blocks in the program's hands or in its owner's bin and run
 //! ```
 //!
-//! where `carved` counts the blocks handed out at least once, lowest first, and `free` those that came back and hang on the
-//! list. A span is empty when the two are equal. A run handed to a bin counts as carved to the end.
+//! where `carved` counts the blocks handed out at least once, lowest first, `free` those that came back and hang on the
+//! list, and `away` those that came back and lie in pages that went back to the system: see `gaps`. A span is empty when
+//! nothing else is carved. A run handed to a bin counts as carved to the end.
 //!
 //! # Safety
 //! A span of small blocks is touched only under the lock of the heap that owns it, a medium one only by the thread that
 //! allocates, frees or resizes the block. Lists run through free blocks, which nobody else refers to.
 
+pub mod gaps;
+
 use crate::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
 use core::cell::Cell;
 use core::ptr;
+use gaps::Pages;
 
 /// Descriptor of a span; out of band, in its segment's descriptor. All-zero until claimed.
 #[repr(C)]
@@ -29,6 +33,11 @@ pub struct Span {
     free: Cell<u32>,
     carved: Cell<u32>,
     capacity: Cell<u32>,
+    /// Blocks that are free and overlap pages that are gone.
+    away: Cell<u32>,
+    gone: Cell<Pages>,
+    /// Free blocks at the last look for gaps.
+    looked: Cell<u32>,
     class: Cell<u8>,
     slabs: Cell<u8>,
     /// How many slabs back the span begins; 0 in the descriptor of its first slab.
@@ -39,6 +48,10 @@ pub struct Span {
     fresh: Cell<bool>,
     /// Whether blocks of its list went to a bin and none came back since.
     drawn: Cell<bool>,
+    /// Whether gaps were looked for since something changed.
+    tried: Cell<bool>,
+    /// Whether pages of it are on their way to the system.
+    opening: Cell<bool>,
 }
 
 // SAFETY: see the module's `Safety`: every field has one thread at a time that may touch it.
@@ -89,6 +102,11 @@ impl Span {
         self.listed.set(false);
         self.fresh.set(fresh);
         self.drawn.set(false);
+        self.away.set(0);
+        self.gone.set(0);
+        self.looked.set(0);
+        self.tried.set(false);
+        self.opening.set(false);
     }
 
     /// Notes that this slab belongs to the span that begins `back` slabs before it.
@@ -131,7 +149,7 @@ impl Span {
         self.capacity.set(bytes as u32);
     }
 
-    /// Blocks that came back.
+    /// Blocks that came back and stand on the list.
     pub fn free_blocks(&self) -> u32 {
         self.free.get()
     }
@@ -148,12 +166,17 @@ impl Span {
 
     /// Whether every block that was handed out is back.
     pub fn is_empty(&self) -> bool {
-        self.free.get() == self.carved.get()
+        self.back_blocks() == self.carved.get() && !self.opening.get()
+    }
+
+    /// Blocks that came back, also those in gaps.
+    pub fn back_blocks(&self) -> u32 {
+        self.free.get() + self.away.get()
     }
 
     /// Whether it has a block to give.
     pub fn has_room(&self) -> bool {
-        self.free.get() != 0 || self.carved.get() != self.capacity.get()
+        self.free.get() != 0 || self.carved.get() != self.capacity.get() || self.has_gap()
     }
 
     /// Whether its owner has it listed.
@@ -173,7 +196,7 @@ impl Span {
     /// `block` is a free block of this span.
     #[inline]
     pub unsafe fn put(&self, block: usize) -> bool {
-        if self.free.get() == self.carved.get() || self.list.get() == block {
+        if self.back_blocks() == self.carved.get() || self.list.get() == block {
             return false;
         }
         // SAFETY: the caller's.
@@ -213,10 +236,21 @@ impl Span {
         (from, self.base.get() + self.capacity.get() as usize * block, self.fresh.get())
     }
 
-    /// Takes back the part of a run that was not used.
-    pub fn return_run(&self, from: usize) {
+    /// Takes back the part of a run that was not used: one at the end of the span is not carved any more, the blocks of another go
+    /// onto the list. Returns how many blocks these are.
+    pub fn return_run(&self, from: usize, end: usize) -> u32 {
         let block = BLOCK_SIZE[self.class()] as usize;
-        self.carved.set(((from - self.base.get()) / block) as u32);
+        if end == self.base.get() + self.capacity.get() as usize * block {
+            self.carved.set(((from - self.base.get()) / block) as u32);
+        } else {
+            for at in (from..end).step_by(block).rev() {
+                // SAFETY: a block of the run, which nobody uses.
+                unsafe { set_next(at, self.list.get()) };
+                self.list.set(at);
+                self.free.set(self.free.get() + 1);
+            }
+        }
+        ((end - from) / block) as u32
     }
 
     /// Whether `address` is where one of its blocks begins.

@@ -1,0 +1,98 @@
+//! Gaps in spans: pages between blocks in use that hold nothing, given back by who looks after idle memory.
+//!
+//! A span that one block keeps from being empty costs a page then, and not 64 KiB or more. Only spans that nobody allocates from
+//! or frees to for the decay time are opened: filling a gap again costs a fault for each page.
+//!
+//! # Safety
+//! A span is touched under the lock of the heap that the page map names, looked up again under it.
+
+use super::{Heap, Inside, anchor_in, is_small};
+use crate::footprint;
+use crate::pagemap;
+use crate::segment::{self, Segment};
+use crate::sizes::{BLOCK_SIZE, SLAB, SLABS};
+use crate::span::Span;
+use crate::span::gaps::runs;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::vm::PAGE;
+
+/// Segments that a pass looks at, going on where the last one ended: a look takes the lock of each span's heap.
+const IN_A_PASS: usize = 256;
+static NEXT: AtomicUsize = AtomicUsize::new(1);
+
+/// Opens gaps in spans that did not change since the last look at them, or in all.
+pub fn open_gaps(everywhere: bool) {
+    let last = segment::last_number();
+    let (first, count) = if everywhere { (1, last) } else { (NEXT.load(Relaxed), IN_A_PASS.min(last)) };
+    if !everywhere {
+        NEXT.store(if first + count > last { 1 } else { first + count }, Relaxed);
+    }
+    for segment in (first..first + count).filter_map(segment::number) {
+        let state = segment.state();
+        for slab in (0..SLABS).filter(|slab| state.free & 1 << slab == 0) {
+            let entry = pagemap::entry_anywhere(segment.base() + slab * SLAB);
+            if is_small(entry) {
+                Heap::at_anchor(anchor_in(entry)).open_gaps_in(segment, slab, entry, everywhere);
+            }
+        }
+    }
+}
+
+impl Heap {
+    /// Opens gaps in the span that begins at this slab, if one does and it is this heap's.
+    fn open_gaps_in(&self, segment: &'static Segment, slab: usize, entry: usize, everywhere: bool) {
+        let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
+        let Some(inside) = self.visit() else { return };
+        // Who empties a span or takes it does so under this lock.
+        let is_its = pagemap::entry_anywhere(base) == entry && span.back() == 0 && span.base() == base;
+        if !is_its || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
+            return;
+        }
+        // A huge page is not split for a little.
+        if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
+            return;
+        }
+        let pages = span.open_gaps();
+        if pages == 0 {
+            return;
+        }
+        self.gone.add(u64::from(pages.count_ones()));
+        footprint::give(pages.count_ones() as usize * PAGE);
+        if !span.has_room() {
+            self.lanes[span.class()].partial.remove(span);
+        }
+        drop(inside);
+        for (first, count) in runs(pages) {
+            segment.give_back(base + first * PAGE, count * PAGE);
+        }
+        let inside = self.enter();
+        span.opened();
+        inside.list_or_retire(span);
+    }
+}
+
+impl Inside<'_> {
+    /// Takes the blocks of a gap as the run of `class`; where the hard limit is reached, nothing.
+    pub(super) fn fill_gap(&self, class: usize, span: &'static Span) {
+        let lane = &self.heap.lanes[class];
+        let pages = span.next_gap();
+        if !footprint::take(pages * PAGE) {
+            return;
+        }
+        let (bump, end) = span.fill_gap();
+        self.heap.gone.sub(pages as u64);
+        lane.spare.sub(((end - bump) / BLOCK_SIZE[class] as usize) as u64);
+        lane.bump.set(bump);
+        lane.end.set(end);
+        lane.fresh.set(false);
+    }
+
+    /// Counts the pages of a span that is retired as what its slabs are: in use until the decay.
+    pub(super) fn forget_gaps(&self, span: &'static Span) {
+        let pages = span.gone().count_ones();
+        if pages != 0 {
+            self.heap.gone.sub(u64::from(pages));
+            footprint::hold(pages as usize * PAGE);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Gaps: pages of a span in use that hold free blocks only, given back to the system while their neighbours stay.
+//!
+//! ```text
+//!   a block is away  =  it overlaps a page that is gone
+//! ```
+//!
+//! A block that is away is free, carved, and not on the list, which would have to run through it. Its span counts it in `away`.
+//! Gaps are filled again as runs: lowest block first, touched as they are used.
+//!
+//! # Safety
+//! As for spans: all of this happens under the lock of the heap that owns the span.
+
+use super::{Span, set_next};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
+use hakmem_os::vm::PAGE;
+
+/// Pages of a span, one bit each, lowest first.
+pub type Pages = u128;
+
+/// The most blocks that a span has.
+const MOST_BLOCKS: usize = {
+    let (mut most, mut class) = (0, 0);
+    while class < CLASSES {
+        let blocks = SPAN_SLABS[class] as usize * SLAB / BLOCK_SIZE[class] as usize;
+        if blocks > most {
+            most = blocks;
+        }
+        assert!(SPAN_SLABS[class] as usize * SLAB / PAGE <= Pages::BITS as usize);
+        class += 1;
+    }
+    most
+};
+
+/// Blocks of a span, one bit each: a kilobyte.
+struct Blocks([u64; MOST_BLOCKS.div_ceil(64)]);
+
+impl Blocks {
+    fn add(&mut self, block: usize) {
+        self.0[block / 64] |= 1 << (block % 64);
+    }
+
+    fn has(&self, block: usize) -> bool {
+        self.0[block / 64] & 1 << (block % 64) != 0
+    }
+}
+
+/// The pages from `from` up to `to`.
+fn pages(from: usize, to: usize) -> Pages {
+    let up_to = |page: usize| if page < Pages::BITS as usize { (1 << page) - 1 } else { Pages::MAX };
+    up_to(to) & !up_to(from)
+}
+
+/// The runs of set bits, lowest first: first page and number of pages.
+pub fn runs(mut set: Pages) -> impl Iterator<Item = (usize, usize)> {
+    core::iter::from_fn(move || {
+        let first = set.trailing_zeros() as usize;
+        let count = (set.checked_shr(first as u32)?).trailing_ones() as usize;
+        set &= !pages(first, first + count);
+        (count != 0).then_some((first, count))
+    })
+}
+
+impl Span {
+    fn block_size(&self) -> usize {
+        BLOCK_SIZE[self.class()] as usize
+    }
+
+    /// The pages that a block overlaps.
+    fn pages_of(&self, block: usize) -> Pages {
+        let at = block * self.block_size();
+        pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
+    }
+
+    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
+    fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
+        let size = self.block_size();
+        (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
+    }
+
+    /// Blocks that are away.
+    pub fn away_blocks(&self) -> u32 {
+        self.away.get()
+    }
+
+    /// Pages that are gone.
+    pub fn gone(&self) -> Pages {
+        self.gone.get()
+    }
+
+    /// Whether its pages are on their way to the system: until then its gaps cannot be filled, and it cannot be retired.
+    pub fn is_opening(&self) -> bool {
+        self.opening.get()
+    }
+
+    /// Whether as much of it is free as at the last look, and enough to look closer, once.
+    pub fn is_quiet(&self) -> bool {
+        let free = self.free_blocks();
+        let enough = free as usize * self.block_size() >= PAGE;
+        let before = self.looked.replace(free);
+        if before != free {
+            self.tried.set(false);
+        }
+        enough && before == free && !self.tried.replace(true)
+    }
+
+    /// Opens gaps: takes all blocks off the list that overlap pages of which nothing is in use, and returns these pages, which the
+    /// caller gives back before it calls [`opened`](Self::opened). What stays on the list stands there lowest first.
+    pub fn open_gaps(&self) -> Pages {
+        let carved = self.carved_blocks() as usize;
+        let mut free = Blocks([0; MOST_BLOCKS.div_ceil(64)]);
+        for block in self.list() {
+            free.add((block - self.base()) / self.block_size());
+        }
+        for (first, count) in runs(self.gone()) {
+            let (from, to) = self.blocks_of(first, count);
+            (from..to).for_each(|block| free.add(block));
+        }
+        let mut empty: Pages = 0;
+        for page in 0..self.slabs() * SLAB / PAGE {
+            let (from, to) = self.blocks_of(page, 1);
+            if to <= carved && from < to && (from..to).all(|block| free.has(block)) {
+                empty |= 1 << page;
+            }
+        }
+        let new = empty & !self.gone();
+        if new == 0 {
+            return 0;
+        }
+        self.gone.set(empty | self.gone());
+        self.opening.set(true);
+        self.list.set(0);
+        let (mut listed, mut away) = (0, 0);
+        for block in (0..carved).rev().filter(|block| free.has(*block)) {
+            if self.pages_of(block) & self.gone() != 0 {
+                away += 1;
+            } else {
+                let at = self.base() + block * self.block_size();
+                // SAFETY: a free block of this span, which was on its list.
+                unsafe { set_next(at, self.list.get()) };
+                self.list.set(at);
+                listed += 1;
+            }
+        }
+        self.free.set(listed);
+        self.away.set(away);
+        new
+    }
+
+    /// Ends what [`open_gaps`](Self::open_gaps) began: the pages are gone.
+    pub fn opened(&self) {
+        self.opening.set(false);
+    }
+
+    /// Whether a gap can be filled.
+    pub fn has_gap(&self) -> bool {
+        self.away.get() != 0 && !self.opening.get()
+    }
+
+    /// Pages of the gap that [`fill_gap`](Self::fill_gap) would fill.
+    pub fn next_gap(&self) -> usize {
+        runs(self.gone()).next().map_or(0, |(_, count)| count)
+    }
+
+    /// Fills the lowest gap: the blocks that are away because of it are a run from now on, which counts as carved. Their first
+    /// address, and the address behind the last.
+    pub fn fill_gap(&self) -> (usize, usize) {
+        let Some((first, count)) = runs(self.gone()).next() else { return (self.base(), self.base()) };
+        let (from, to) = self.blocks_of(first, count);
+        self.gone.set(self.gone() & !pages(first, first + count));
+        self.away.set(self.away.get() - (to - from) as u32);
+        // At its ends are pages with old contents.
+        self.fresh.set(false);
+        (self.base() + from * self.block_size(), self.base() + to * self.block_size())
+    }
+
+    /// Blocks that overlap pages that are gone, found by looking.
+    pub fn count_away(&self) -> u32 {
+        (0..self.capacity() as usize).filter(|block| self.pages_of(*block) & self.gone() != 0).count() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment;
+    use std::vec::Vec;
+
+    #[test]
+    fn runs_of_pages_are_found_in_order() {
+        let found = |set| runs(set).collect::<Vec<_>>();
+        assert_eq!(found(0), []);
+        assert_eq!(found(0b1101_1000), [(3, 2), (6, 2)]);
+        assert_eq!(found(Pages::MAX), [(0, 128)]);
+        assert_eq!(found(1 << 127), [(127, 1)]);
+    }
+
+    #[test]
+    fn gaps_open_around_what_is_in_use_and_fill_again() {
+        for class in 0..CLASSES {
+            let slabs = SPAN_SLABS[class] as usize;
+            let run = segment::map(slabs).expect("memory");
+            let span = run.span();
+            span.start(run.base(), class, run.zero);
+            let (first, end, _) = span.take_run();
+            let size = BLOCK_SIZE[class] as usize;
+            let blocks: Vec<usize> = (first..end).step_by(size).collect();
+            // The first block stays in use, and one in each three pages after it.
+            let stays = |at: usize| ((at - first) / size).is_multiple_of((3 * PAGE / size).max(2));
+            for block in blocks.iter().filter(|at| !stays(**at)) {
+                // SAFETY: a block of the span that nobody uses.
+                assert!(unsafe { span.put(*block) });
+            }
+            let (before, new) = (span.free_blocks(), span.open_gaps());
+            assert_eq!(new, span.gone());
+            assert_eq!(span.free_blocks() + span.away_blocks(), before, "class {class}");
+            assert_eq!(span.away_blocks(), span.count_away());
+            assert!(new != 0, "class {class}");
+            for block in blocks.iter().filter(|at| stays(**at)) {
+                assert_eq!(span.pages_of((block - first) / size) & new, 0, "what is in use stays");
+            }
+            assert!(!span.has_gap(), "not before the pages are gone");
+            span.opened();
+            let mut back: Vec<usize> = span.list().collect();
+            while span.has_gap() {
+                let (from, to) = span.fill_gap();
+                back.extend((from..to).step_by(size));
+            }
+            back.sort_unstable();
+            let expected: Vec<usize> = blocks.iter().copied().filter(|at| !stays(*at)).collect();
+            assert_eq!(back, expected, "each block once, class {class}");
+            assert_eq!((span.gone(), span.away_blocks()), (0, 0));
+            run.release();
+        }
+    }
+}
