@@ -25,7 +25,7 @@
 //!
 //! # Safety
 //! `GlobalAlloc` promises that a layout passed to `dealloc` or `realloc` is the one the block was allocated with. The argument
-//! of [`call_pressure`] is always a function of the type that it makes of it.
+//! of `call_pressure` is always a function of the type that it makes of it.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -160,7 +160,7 @@ fn memory_is_compared_by_figures_of_its_own() {
         assert_eq!(glibc.idle_kib().is_some(), ["memory_idle", "memory_fragmentation"].contains(&&*row.workload));
         // Its block of 64 MiB is a mapping of its own each time.
         assert!(row.workload != "memory_thrash" || glibc.calls_per_hundred().unwrap() >= 200.0);
-        assert!(row.workload != "memory_fragmentation" || glibc.drift().len() == 96);
+        assert!(row.workload != "memory_fragmentation" || glibc.drift().len() == 48);
         let limit = row.parameters.strip_prefix("address_space=").and_then(|rest| rest.split(' ').next());
         let limit = limit.map_or(u64::MAX, |mebibytes| mebibytes.parse::<u64>().unwrap() << 10);
         assert!(glibc.runs[0].address_space_kib <= limit, "{}: {:?}", row.title(), glibc.runs[0]);
