@@ -20,8 +20,8 @@ const ALL: usize = usize::MAX;
 /// The mapping, kept for a child of a fork to use again.
 static STACK: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts a thread that runs `entry` for ever, with all signals blocked, which shares all with the process. At most one at a time. False where the kernel refuses;
-/// `mapped` is told of bytes that are mapped for it.
+/// Starts a thread that runs `entry` for ever, with all signals blocked, and that shares everything with the process. At most
+/// one at a time. False where the kernel refuses; `mapped` is told of bytes that are mapped for it.
 pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     let mut stack = STACK.load(Relaxed);
     if stack == 0 {
