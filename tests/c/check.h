@@ -78,6 +78,24 @@ static inline size_t resident(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The next number of a sequence that starts with `state`: 24 bits. */
+static inline unsigned next(unsigned *state) {
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Frees all blocks in random order, the same each time. */
+static inline void free_shuffled(void **blocks, size_t count) {
+    unsigned state = 77;
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t j = next(&state) % (i + 1);
+        void *block = blocks[i];
+        blocks[i] = blocks[j];
+        blocks[j] = block;
+    }
+    for (size_t i = 0; i < count; i++) free(blocks[i]);
+}
+
 static inline pthread_t start(void *(*run)(void *), void *argument) {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, run, argument);

@@ -11,22 +11,6 @@ static size_t count = BLOCKS;
 static pthread_barrier_t ready, freed, over;
 static const char *who = "owner";
 
-static unsigned next(unsigned *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
-static void release(int thread) {
-    unsigned state = 77;
-    for (size_t i = count - 1; i > 0; i--) {
-        size_t j = next(&state) % (i + 1);
-        void *block = blocks[thread][i];
-        blocks[thread][i] = blocks[thread][j];
-        blocks[thread][j] = block;
-    }
-    for (size_t i = 0; i < count; i++) free(blocks[thread][i]);
-}
-
 static void *work(void *argument) {
     int thread = (int)(intptr_t)argument;
     unsigned state = thread + 1;
@@ -36,8 +20,8 @@ static void *work(void *argument) {
         memset(blocks[thread][i], 1, size);
     }
     pthread_barrier_wait(&ready);
-    if (!strcmp(who, "owner")) release(thread);
-    if (!strcmp(who, "other")) release((thread + 1) % THREADS);
+    if (!strcmp(who, "owner")) free_shuffled(blocks[thread], count);
+    if (!strcmp(who, "other")) free_shuffled(blocks[(thread + 1) % THREADS], count);
     pthread_barrier_wait(&freed);
     pthread_barrier_wait(&over);
     return NULL;
@@ -60,7 +44,7 @@ int main(int argc, char **argv) {
     size_t peak = resident(), bound = before + (peak - before) / 20;
     CHECK(peak > before + (100 << 20), "the program was large");
     if (!strcmp(who, "main")) {
-        for (int i = 0; i < THREADS; i++) release(i);
+        for (int i = 0; i < THREADS; i++) free_shuffled(blocks[i], count);
     }
     pthread_barrier_wait(&freed);
     int waited = 0;

@@ -9,11 +9,6 @@ static void *blocks[THREADS][BLOCKS];
 static pthread_barrier_t ready, done;
 static int owners_free;
 
-static unsigned next(unsigned *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 static void allocate(int thread) {
     unsigned state = thread + 1;
     for (int i = 0; i < BLOCKS; i++) {
@@ -23,22 +18,11 @@ static void allocate(int thread) {
     }
 }
 
-static void release(int thread) {
-    unsigned state = 77;
-    for (int i = BLOCKS - 1; i > 0; i--) {
-        int j = next(&state) % (i + 1);
-        void *block = blocks[thread][i];
-        blocks[thread][i] = blocks[thread][j];
-        blocks[thread][j] = block;
-    }
-    for (int i = 0; i < BLOCKS; i++) free(blocks[thread][i]);
-}
-
 static void *work(void *argument) {
     int thread = (int)(intptr_t)argument;
     allocate(thread);
     if (owners_free) {
-        release(thread);
+        free_shuffled(blocks[thread], BLOCKS);
         return NULL;
     }
     pthread_barrier_wait(&ready);
@@ -55,7 +39,7 @@ int main(int argc, char **argv) {
     if (!strcmp(who, "alone")) {
         for (int i = 0; i < THREADS; i++) allocate(i);
         CHECK(resident() > before + (100 << 20), "the program was large");
-        for (int i = 0; i < THREADS; i++) release(i);
+        for (int i = 0; i < THREADS; i++) free_shuffled(blocks[i], BLOCKS);
         malloc_trim(0);
         after = resident();
     } else {
@@ -66,7 +50,7 @@ int main(int argc, char **argv) {
         if (!owners_free) {
             pthread_barrier_wait(&ready);
             CHECK(resident() > before + (100 << 20), "the program was large");
-            for (int i = 0; i < THREADS; i++) release(i);
+            for (int i = 0; i < THREADS; i++) free_shuffled(blocks[i], BLOCKS);
             malloc_trim(0);
             after = resident();
             pthread_barrier_wait(&done);

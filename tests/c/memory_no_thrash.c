@@ -13,11 +13,6 @@ enum { MANY = 100000, TOTAL = 64 << 20, ALLOWED_PER_HUNDRED = 1 };
 static void *blocks[MANY];
 static const char *what;
 
-static unsigned next(unsigned *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 /* Writes to every page, as a program does that uses its memory. */
 static void touch(void *block, size_t size) {
     CHECK(block != NULL, "no memory for %zu bytes", size);

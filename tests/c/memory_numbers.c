@@ -39,11 +39,6 @@ static struct anonymous anonymous(void) {
     return sum;
 }
 
-static unsigned next(unsigned *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 static hak_stats_t stats(void) {
     hak_stats_t now;
     hak_stats_read(&now);

@@ -9,11 +9,6 @@ enum { BLOCKS = 400000, FREED_PERCENT = 80 };
 static unsigned char *blocks[BLOCKS], *old[BLOCKS];
 static unsigned sizes[BLOCKS], order[BLOCKS];
 
-static unsigned next(unsigned *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 /* Gives block `i` a new place; its contents stay. */
 static void replace(unsigned i) {
     unsigned char *to = malloc(sizes[i]);

@@ -35,6 +35,8 @@ pub struct Mapping {
     pub bytes: AtomicUsize,
     /// Whether the kernel was asked for huge pages here.
     pub huge: AtomicBool,
+    /// Whether it was joined from several: the kernel may see them apart, and then resizes none.
+    joined: AtomicBool,
     /// Purge passes that found it kept.
     age: AtomicUsize,
     link: AtomicPtr<Mapping>,
@@ -95,7 +97,9 @@ pub fn note_live() {
 /// A descriptor without a mapping; `None` when the system has no memory.
 pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
-    SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() })
+    let mapping = SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() })?;
+    mapping.joined.store(false, Relaxed);
+    Some(mapping)
 }
 
 /// Gives a descriptor back that describes nothing.
@@ -194,6 +198,7 @@ fn split(mapping: &'static Mapping, bytes: usize) {
     rest.base.store(base + bytes, Relaxed);
     rest.bytes.store(have - bytes, Relaxed);
     rest.huge.store(mapping.huge.load(Relaxed), Relaxed);
+    rest.joined.store(mapping.joined.load(Relaxed), Relaxed);
     rest.age.store(mapping.age.load(Relaxed), Relaxed);
     mapping.bytes.store(bytes, Relaxed);
     pagemap::set(base + bytes, 1, pagemap::FREED);
@@ -217,6 +222,7 @@ fn join_neighbours() -> bool {
         while let Some(next) = take_least(begins_there) {
             pagemap::set(next.base.load(Relaxed), 1, 0);
             mapping.bytes.fetch_add(next.bytes.load(Relaxed), Relaxed);
+            mapping.joined.store(true, Relaxed);
             SPARE.push(next);
             any = true;
         }
@@ -231,7 +237,8 @@ fn join_neighbours() -> bool {
 fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     let mapping = take_least(|mapping| {
         let have = mapping.bytes.load(Relaxed);
-        (have < bytes && have >= bytes / 4).then_some(usize::MAX - have)
+        let can = !mapping.joined.load(Relaxed);
+        (can && have < bytes && have >= bytes / 4).then_some(usize::MAX - have)
     })?;
     if mapping.grow(bytes.next_multiple_of(SLAB)) {
         return Some(mapping);
@@ -330,7 +337,8 @@ impl Mapping {
     /// map's entry for where it was is gone when it moves, and the caller sets the new one. By who has it.
     pub fn grow(&self, bytes: usize) -> bool {
         let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
-        if !take_bytes(bytes - old) {
+        // A refusal after the move has been prepared would cost its target, so nothing that is likely to be refused is tried.
+        if self.joined.load(Relaxed) || !take_bytes(bytes - old) {
             return false;
         }
         // SAFETY: the mapping is the caller's.
@@ -361,5 +369,36 @@ impl Mapping {
         }
         self.base.store(to, Relaxed);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_joined_serves_whole_and_is_never_resized() {
+        const PART: usize = 3 << 20;
+        let base = vm::map_aligned(2 * PART, SLAB);
+        assert!(base != 0 && pagemap::cover(base, 2 * PART));
+        for at in [base + PART, base] {
+            let part = describe().expect("memory");
+            part.base.store(at, Relaxed);
+            part.bytes.store(PART, Relaxed);
+            assert!(take_bytes(PART));
+            note_mapped(PART);
+            keep(part);
+        }
+        let whole = take(2 * PART, SLAB).expect("two neighbours");
+        assert_eq!((whole.base.load(Relaxed), whole.bytes.load(Relaxed)), (base, 2 * PART));
+        assert!(!whole.grow(4 * PART), "its parts may be mappings apart");
+        keep(whole);
+        let third = take(2 * PART / 3, SLAB).expect("a part of it");
+        assert_eq!((third.base.load(Relaxed), third.bytes.load(Relaxed)), (base, 2 * PART / 3));
+        assert_eq!(extent().kept, 2 * PART - 2 * PART / 3);
+        assert!(!third.grow(PART), "a part of what was joined");
+        keep(third);
+        assert!(release(true));
+        assert_eq!(extent(), Extent::default());
     }
 }

@@ -90,7 +90,8 @@ impl Heap {
     /// Takes all that this heap keeps at hand, if its thread waits for work; whether it did.
     fn take(&'static self) -> bool {
         let (thread, place) = (self.thread.load(Acquire), self.place.load(Acquire));
-        if place == 0 {
+        // What is busy now is not worth the calls; what counts is asked under the lock.
+        if place == 0 || self.busy.load(Relaxed) {
             return false;
         }
         let Some(before) = task::time_used(thread) else { return false };

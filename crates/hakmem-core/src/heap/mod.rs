@@ -12,7 +12,8 @@
 //!
 //! Who may touch what: bins, and the owner's part of the lanes, the owner alone and without locks; spans, lists of spans and
 //! the receiving end of the inbox, whoever holds the lock, which the owner takes on slow paths and others may take to serve
-//! a heap whose owner sleeps; the inbox's sending end, everybody. Counters are written by the owner or under the lock.
+//! a heap whose owner sleeps; the inbox's sending end, everybody. Who has proved that the owner does nothing, and holds the lock,
+//! acts as the owner: see `idle`. Counters are written by the owner or under the lock.
 //!
 //! Of one bin
 //!
@@ -23,7 +24,7 @@
 //! `held` is the length when it was last settled; `granted - room` blocks were pushed and `pops` popped since. Of one lane
 //!
 //! ```text
-//!   spare  =  sum over the listed spans of (free + capacity - carved)
+//!   spare  =  sum over the listed spans of (free + away + capacity - carved)
 //! ```
 //!
 //! # Safety

@@ -77,9 +77,10 @@ impl Heap {
         for back in 0..slabs {
             run.segment.spans[run.first + back].set_back(back);
         }
+        self.take_run(class, span);
+        // From here on others find the span, who touch it under the lock only; this was done without.
         pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
-        self.take_run(class, span);
         true
     }
 
