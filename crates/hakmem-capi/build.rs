@@ -15,6 +15,9 @@ fn main() {
     // And -Bsymbolic-functions: loaded into a program that runs on another allocator, this library's own calls stay its own.
     let arguments = ["-soname,libhakmem.so.0", "-z,nodelete", "-z,defs", "-z,now", "-Bsymbolic-functions"];
     println!("cargo:rustc-cdylib-link-arg=-lc");
+    // The compiler's start files would look up symbols of C++ runtimes and call through a page of their own, in every program,
+    // and do nothing here: the loader finds the initialisers without them.
+    println!("cargo:rustc-cdylib-link-arg=-nostartfiles");
     for argument in arguments.map(|argument| format!("-Wl,{argument}")) {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }

@@ -32,7 +32,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::transmute;
 use core::ptr;
-use hakmem_core::{heap, kept, limits, process, space};
+use hakmem_core::{heap, limits, process};
 
 pub use hakmem_core::limits::Limits;
 pub use hakmem_core::stats::Totals as Stats;
@@ -110,9 +110,7 @@ impl Hakmem {
 
     /// Gives everything back that this thread caches, and all free memory to the system.
     pub fn collect(&self) {
-        heap::collect();
-        space::purge(true);
-        kept::release(true);
+        heap::trim();
     }
 
     /// The limits of memory, what is used of them, and how often each was met. Reads the system's limits at this moment.

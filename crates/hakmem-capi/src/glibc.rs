@@ -6,17 +6,14 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use hakmem_core::stats::{self, Totals};
-use hakmem_core::{heap, kept, process, space};
+use hakmem_core::{heap, process};
 use hakmem_os::console::{Console, STDERR};
 use hakmem_os::libc_calls::write_stream;
 
 /// `malloc_trim`: gives back all free memory; 1 if there was any. The pad is not needed: nothing is kept at a top.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
-    heap::collect();
-    let slabs = space::purge(true);
-    let mappings = kept::release(true);
-    c_int::from(slabs | mappings)
+    c_int::from(heap::trim())
 }
 
 /// `malloc_stats`: the statistics as a table on standard error.

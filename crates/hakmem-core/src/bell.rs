@@ -13,7 +13,7 @@ use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
-use hakmem_os::{futex, helper, task};
+use hakmem_os::{futex, helper, process, task};
 
 /// There is no scavenger, and there may be one.
 const NONE: u32 = 0;
@@ -79,7 +79,8 @@ fn wake(state: u32) {
     }
     // SAFETY: what `allow` stored, before it let the state be NONE.
     let entry = unsafe { core::mem::transmute::<*mut (), extern "C" fn() -> !>(ENTRY.load(Acquire)) };
-    if is_shut_in() || !helper::start(entry, meta::note_mapped) {
+    // A program with more rights than its user gives them up thread by thread; it gets none that it does not know of.
+    if process::is_secure() || is_shut_in() || !helper::start(entry, meta::note_mapped) {
         STATE.store(NEVER, Relaxed);
     }
 }

@@ -10,20 +10,21 @@
 //! 6. `foreign` - blocks of libc's own allocator
 //! 7. `meta` - memory for descriptors
 //! 8. `bell` - wakes the scavenger
-//! 9. `span` - blocks of one class in a row
-//! 10. `pagemap` - what every 64 KiB of address space is
-//! 11. `room` - hints where free slabs are
-//! 12. `pages` - huge pages, and pages brought in before they are touched
-//! 13. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 14. `space` - finding slabs, and giving free memory back
-//! 15. `medium` - blocks of whole slabs
-//! 16. `kept` - mappings of large blocks, live and kept for the next
-//! 17. `large` - blocks that are mappings of their own
-//! 18. `limits` - what happens at a limit of ours or the system's
-//! 19. `heap` - thread heaps: the fast paths and their cold twins
-//! 20. `scavenger` - the thread that gives memory back while the program idles
-//! 21. `stats` - counters folded into a report
-//! 22. `process` - settings from the environment, start and end
+//! 9. `turn` - one thread at a time gives memory back
+//! 10. `span` - blocks of one class in a row
+//! 11. `pagemap` - what every 64 KiB of address space is
+//! 12. `room` - hints where free slabs are
+//! 13. `pages` - huge pages, and pages brought in before they are touched
+//! 14. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 15. `space` - finding slabs, and giving free memory back
+//! 16. `medium` - blocks of whole slabs
+//! 17. `kept` - mappings of large blocks, live and kept for the next
+//! 18. `large` - blocks that are mappings of their own
+//! 19. `limits` - what happens at a limit of ours or the system's
+//! 20. `heap` - thread heaps: the fast paths and their cold twins
+//! 21. `scavenger` - the thread that gives memory back while the program idles
+//! 22. `stats` - counters folded into a report
+//! 23. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -51,3 +52,4 @@ pub mod space;
 pub mod span;
 pub mod stats;
 pub mod sync;
+pub mod turn;

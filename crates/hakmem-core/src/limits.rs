@@ -172,10 +172,11 @@ fn system() -> Reading {
     Reading { high, max, limit, used, pressure }
 }
 
-/// Gives all free memory back to the system.
-pub fn ease() {
-    space::purge(true);
-    kept::release(true);
+/// Gives all free memory back to the system; whether there was any.
+pub fn ease() -> bool {
+    let slabs = space::purge(true);
+    let mappings = kept::release(true);
+    slabs || mappings
 }
 
 /// The policy that was in force, and the same with short caches: made once.

@@ -43,8 +43,7 @@ pub unsafe fn begin(environment: *const *const c_char) {
         // SAFETY: the caller's.
         unsafe { configure(environment) };
     }
-    // A program with more rights than its user gives them up thread by thread; it gets none that it does not know of.
-    if SCAVENGER.load(Relaxed) && !process::is_secure() {
+    if SCAVENGER.load(Relaxed) {
         scavenger::allow();
     }
 }

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::policy;
 use crate::room;
 use crate::space;
+use crate::turn;
 use hakmem_os::helper;
 
 /// The shortest time between two looks.
@@ -40,6 +41,7 @@ extern "C" fn run() -> ! {
         let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
         bell::nap(interval);
         bell::listen();
+        let Some(turn) = turn::take() else { continue };
         if space::pass_is_due() {
             limits::follow();
             space::purge(false);
@@ -47,6 +49,7 @@ extern "C" fn run() -> ! {
             heap::open_gaps(false);
         }
         let heaps = heap::take_from_idle();
+        drop(turn);
         if has_work() || heaps.taken != 0 {
             (patience, lingering) = (1, LINGER);
         } else if lingering != 0 {

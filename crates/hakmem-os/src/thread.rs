@@ -45,6 +45,15 @@ impl Default for ExitHook {
 /// Calls `child` in every child made by `fork`, before anything else of the program runs there. Nothing is registered for
 /// the parent: no lock is ever held across a fork.
 pub fn at_fork_in_child(child: unsafe extern "C" fn()) {
+    unsafe extern "C" {
+        // What libc's own `pthread_atfork` calls, for the library that is named last: none, which is never unloaded.
+        fn __register_atfork(
+            prepare: Option<unsafe extern "C" fn()>,
+            parent: Option<unsafe extern "C" fn()>,
+            child: Option<unsafe extern "C" fn()>,
+            library: *const c_void,
+        ) -> i32;
+    }
     // SAFETY: the function lives as long as the program.
-    unsafe { libc::pthread_atfork(None, None, Some(child)) };
+    unsafe { __register_atfork(None, None, Some(child), core::ptr::null()) };
 }

@@ -10,6 +10,7 @@ use crate::pagemap;
 use crate::pages;
 use crate::sizes::CLASSES;
 use crate::sync::Stack;
+use crate::turn;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{
@@ -138,6 +139,7 @@ pub(super) fn owned() -> usize {
 /// Single bins are never inconsistent: their fast paths commit by one store.
 pub extern "C" fn after_fork_in_child() {
     bell::after_fork_in_child();
+    turn::after_fork_in_child();
     let mine = match slot::state() {
         0 | EXITING => None,
         anchor => Some(Heap::at_anchor(anchor)),

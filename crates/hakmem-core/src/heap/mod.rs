@@ -54,9 +54,11 @@ pub use pressure::attend;
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 
+use crate::limits;
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, SPAN_SLABS, TABLE_MAX, class_of};
 use crate::span::SpanList;
 use crate::sync::{Counter, Linked};
+use crate::turn;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ops::Deref;
@@ -512,6 +514,14 @@ pub fn gone_bytes() -> u64 {
 /// Lookups that found no block of ours, and the number of heaps ever made.
 pub fn misses_and_heaps() -> (u64, u64) {
     Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
+}
+
+/// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
+/// Returns whether there was any.
+pub fn trim() -> bool {
+    let _turn = turn::wait();
+    collect();
+    limits::ease()
 }
 
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something

@@ -14,6 +14,7 @@ use crate::segment::{self, Run};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
 use crate::span::{Span, next_of, set_next};
+use crate::turn;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
 
@@ -154,7 +155,9 @@ impl Heap {
         self.ticks.set(ticks);
         if ticks.is_multiple_of(TICKS) {
             bell::ring();
-            if space::pass_is_due() {
+            if space::pass_is_due()
+                && let Some(_turn) = turn::take()
+            {
                 limits::follow();
                 space::purge(false);
                 kept::release(false);

@@ -13,14 +13,14 @@
 //! Spans and their counts are read under the lock of their heap; the bin is the asking thread's own.
 
 use super::refill::span_of;
-use super::{Heap, Inside, anchor_in, class_in, is_small};
+use super::{Heap, Inside, Status, anchor_in, class_in, is_small};
 use crate::pagemap;
 use crate::span::{Span, next_of};
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Whether freeing `block` and allocating it again, in this thread, would help to give memory back. Never for what is not
-/// a live small block of ours. Waits for nothing: while somebody is at work on the heap that owns the block, the answer is no.
+/// a live small block of ours. Waits while somebody is at work on the heap that owns the block.
 pub fn worth_moving(block: *const u8) -> bool {
     let entry = pagemap::entry_anywhere(block as usize);
     if !is_small(entry) {
@@ -34,7 +34,11 @@ impl Heap {
     /// As the heap of the asking thread.
     fn looks_worth_moving(&self, block: usize, entry: usize) -> bool {
         let (owner, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
-        let Some(inside) = owner.visit() else { return false };
+        // Whoever was at work on a lost heap is not there to end it.
+        if owner.status() == Status::Lost {
+            return false;
+        }
+        let inside = owner.enter();
         if !span_of(block).is_some_and(|span| inside.is_sparse(span, class, self)) {
             return false;
         }
@@ -42,9 +46,7 @@ impl Heap {
             inside.uncover(class);
         } else {
             drop(inside);
-            if let Some(inside) = self.visit() {
-                inside.uncover(class);
-            }
+            self.enter().uncover(class);
         }
         true
     }
