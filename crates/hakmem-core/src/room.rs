@@ -9,8 +9,8 @@ use crate::footprint;
 use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::{
-    AtomicIsize, AtomicU64,
-    Ordering::{AcqRel, Relaxed},
+    AtomicIsize, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
 };
 
 /// Most segments a process can have: 1 TiB of small and medium blocks.
@@ -30,38 +30,48 @@ static ROOM: [Stripe; WORDS / STRIPE] =
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
 static DIRTY_SLABS: AtomicIsize = AtomicIsize::new(0);
 
-/// What is published of a segment's state: how many free slabs stand in a row, as a power of two, and whether any free slab is
-/// dirty.
+/// What is published of a segment's state: the bitmaps that it has a bit in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Summary {
-    /// The largest power of two, up to 16, of free slabs in a row; 0 for none.
-    pub longest: u32,
-    /// Whether any free slab holds old contents.
-    pub dirty: bool,
+pub struct Summary(u32);
+
+impl Summary {
+    /// Of a segment in which `longest` free slabs stand in a row, as a power of two up to 16 or 0, and which may have free slabs
+    /// that hold old contents.
+    pub fn new(longest: u32, dirty: bool) -> Summary {
+        Summary((2 * longest).saturating_sub(1) | u32::from(dirty) << DIRTY)
+    }
 }
 
-/// Puts the bits of segment number `index` right, after a change of what `read` reads.
-pub fn publish(index: usize, read: impl Fn() -> Summary) {
+/// Puts the bits of segment number `index` right, after a change of what `read` reads. `published` is what they say.
+///
+/// Of two threads that change the same segment the later one sees the end state; and as each turns over just the bits in which
+/// what it found published differs from what it publishes, the bits come out the same in whatever order that happens.
+pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
-    let stripe = &ROOM[word / STRIPE];
     loop {
-        let summary = read();
-        let mut changed = false;
-        for (level, bitmap) in stripe.iter().enumerate() {
-            let bitmap = &bitmap[word % STRIPE];
-            let wanted = if level == DIRTY { summary.dirty } else { summary.longest >= 1 << level };
-            if (bitmap.load(Relaxed) & bit != 0) != wanted {
-                changed = true;
-                if wanted {
-                    bitmap.fetch_or(bit, AcqRel)
-                } else {
-                    bitmap.fetch_and(!bit, AcqRel)
-                };
+        let (old, Summary(new)) = (published.load(Acquire), read());
+        if old == new {
+            return;
+        }
+        if published.compare_exchange(old, new, AcqRel, Relaxed).is_ok() {
+            for (level, bitmap) in ROOM[word / STRIPE].iter().enumerate() {
+                if (old ^ new) & 1 << level != 0 {
+                    bitmap[word % STRIPE].fetch_xor(bit, AcqRel);
+                }
             }
         }
-        // Whoever changes a bit looks again: of two threads that change the same segment the later one sees the end state.
-        if !changed && read() == summary {
-            return;
+    }
+}
+
+/// In a child just forked, for segment number `index`: a thread that is no more may have been in the middle of publishing.
+pub fn publish_again(index: usize, published: &AtomicU32, Summary(summary): Summary) {
+    let (word, bit) = (index / 64, 1 << (index % 64));
+    published.store(summary, Relaxed);
+    for (level, bitmap) in ROOM[word / STRIPE].iter().enumerate() {
+        if summary & 1 << level != 0 {
+            bitmap[word % STRIPE].fetch_or(bit, Relaxed);
+        } else {
+            bitmap[word % STRIPE].fetch_and(!bit, Relaxed);
         }
     }
 }
@@ -71,16 +81,22 @@ pub fn level_for(slabs: usize) -> usize {
     (slabs.next_power_of_two().ilog2() as usize).min(DIRTY - 1)
 }
 
-/// The numbers of the segments whose bit is set at `level`, lowest first, up to number `last`.
-pub fn candidates(level: usize, last: usize) -> impl Iterator<Item = usize> {
-    let words = ROOM.iter().flat_map(move |stripe| &stripe[level.min(DIRTY)]).take(last / 64 + 1).enumerate();
-    words.flat_map(|(at, word)| {
-        let mut bits = word.load(Relaxed);
-        core::iter::from_fn(move || {
-            let lowest = bits.trailing_zeros() as usize;
-            bits &= bits.wrapping_sub(1);
-            (lowest < 64).then_some(at * 64 + lowest)
-        })
+/// The numbers of the segments whose bit is set at both levels, lowest first, up to number `last`.
+pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize> {
+    let (mut word, mut bits) = (0, 0);
+    core::iter::from_fn(move || {
+        while bits == 0 {
+            if word > last / 64 {
+                return None;
+            }
+            let stripe = ROOM.get(word / STRIPE)?;
+            let [one, other] = levels.map(|level| stripe[level.min(DIRTY)][word % STRIPE].load(Relaxed));
+            bits = one & other;
+            word += 1;
+        }
+        let lowest = bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        Some((word - 1) * 64 + lowest)
     })
 }
 

@@ -40,6 +40,8 @@ pub struct Segment {
     idle: AtomicU32,
     /// Place in the registry; 0 is none.
     index: AtomicU32,
+    /// What the bitmaps of [`room`] say of it.
+    published: AtomicU32,
     /// Whether the kernel was asked for huge pages here.
     huge: AtomicBool,
     /// Free and dirty slabs that were brought in before anybody took them: resident, and zero.
@@ -145,6 +147,14 @@ pub fn last_number() -> usize {
     LAST.load(Acquire) as usize
 }
 
+/// In a child just forked: puts right what threads that are no more were about to publish.
+pub fn after_fork_in_child() {
+    for segment in all() {
+        let index = segment.index.load(Relaxed) as usize;
+        room::publish_again(index, &segment.published, segment.summary());
+    }
+}
+
 /// All descriptors, in order; those without a segment have nothing free.
 pub fn all() -> impl Iterator<Item = &'static Segment> {
     (1..=last_number()).filter_map(number)
@@ -209,10 +219,12 @@ impl Segment {
     }
 
     fn publish(&self) {
-        room::publish(self.index.load(Relaxed) as usize, || {
-            let state = self.state();
-            Summary { longest: longest_run(state.free), dirty: state.dirty != 0 }
-        });
+        room::publish(self.index.load(Relaxed) as usize, &self.published, || self.summary());
+    }
+
+    fn summary(&self) -> Summary {
+        let state = self.state();
+        Summary::new(longest_run(state.free), state.dirty != 0)
     }
 
     /// What is free at this moment.
@@ -243,7 +255,7 @@ impl Segment {
             self.release(clean, false);
             return None;
         }
-        let ahead = self.ahead.fetch_and(!taken.free, Relaxed);
+        let ahead = clear(&self.ahead, taken.free);
         Some(Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 })
     }
 
@@ -274,7 +286,7 @@ impl Segment {
             match self.state.compare_exchange_weak(word, left.pack(), AcqRel, Acquire) {
                 Ok(_) => {
                     let taken = State { free: wanted, dirty: state.dirty & wanted };
-                    self.idle.fetch_and(!wanted, Relaxed);
+                    clear(&self.idle, wanted);
                     room::note_dirty(-(taken.dirty.count_ones() as isize));
                     self.publish();
                     return Some((answer, taken));
@@ -312,7 +324,7 @@ impl Segment {
             (wanted != 0).then_some((whole, wanted))
         });
         if let Some((_, taken)) = claimed {
-            self.ahead.fetch_and(!taken.free, Relaxed);
+            clear(&self.ahead, taken.free);
         }
         let purged = match claimed {
             None => false,
@@ -423,6 +435,12 @@ impl Run {
         self.segment.release(mask(self.first, self.slabs), !purged);
         purged
     }
+}
+
+/// Clears bits that whoever calls has claimed; what was there. Most often there is nothing to clear.
+fn clear(bits: &AtomicU32, claimed: u32) -> u32 {
+    let now = bits.load(Relaxed);
+    if now & claimed != 0 { bits.fetch_and(!claimed, Relaxed) } else { now }
 }
 
 fn mask(first: usize, slabs: usize) -> u32 {

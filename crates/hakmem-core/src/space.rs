@@ -12,7 +12,7 @@ use core::sync::atomic::{
 };
 use hakmem_os::kernel::kernel;
 
-/// How many segments are tried in a bitmap that promises nothing about the length that is wanted.
+/// How many segments are tried where nothing is promised about the length that is wanted.
 const TRIES: usize = 8;
 
 static LAST_PASS: AtomicU64 = AtomicU64::new(0);
@@ -32,14 +32,16 @@ pub struct Extent {
 
 /// Claims `slabs` slabs in a row, from used memory first, mapping a new segment at last.
 pub fn claim(slabs: usize) -> Option<Run> {
-    claim_at_level(room::DIRTY, slabs, TRIES)
-        .or_else(|| claim_at_level(room::level_for(slabs), slabs, usize::MAX))
-        .or_else(|| claim_at_level(slabs.ilog2() as usize, slabs, TRIES))
+    let (sure, perhaps) = (room::level_for(slabs), slabs.ilog2() as usize);
+    claim_among([room::DIRTY, sure], slabs, TRIES)
+        .or_else(|| (sure != perhaps).then(|| claim_among([room::DIRTY, perhaps], slabs, TRIES)).flatten())
+        .or_else(|| claim_among([sure, sure], slabs, usize::MAX))
+        .or_else(|| (sure != perhaps).then(|| claim_among([perhaps, perhaps], slabs, TRIES)).flatten())
         .or_else(|| segment::map(slabs))
 }
 
-fn claim_at_level(level: usize, slabs: usize, tries: usize) -> Option<Run> {
-    let candidates = room::candidates(level, segment::last_number()).take(tries);
+fn claim_among(levels: [usize; 2], slabs: usize, tries: usize) -> Option<Run> {
+    let candidates = room::candidates(levels, segment::last_number()).take(tries);
     candidates.filter_map(segment::number).find_map(|segment| segment.claim(slabs))
 }
 

@@ -8,6 +8,7 @@ use crate::bell;
 use crate::meta;
 use crate::pagemap;
 use crate::pages;
+use crate::segment;
 use crate::sizes::CLASSES;
 use crate::sync::Stack;
 use crate::turn;
@@ -144,7 +145,9 @@ pub extern "C" fn after_fork_in_child() {
         0 | EXITING => None,
         anchor => Some(Heap::at_anchor(anchor)),
     };
-    OWNED.store(usize::from(mine.is_some()), Relaxed);
+    if OWNED.swap(usize::from(mine.is_some()), Relaxed) > 1 {
+        segment::after_fork_in_child();
+    }
     if let Some(heap) = mine {
         heap.thread.store(task::id(), Relaxed);
     }
