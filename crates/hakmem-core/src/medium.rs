@@ -4,60 +4,73 @@
 //! The descriptor belongs to the holder of the block.
 
 use crate::pagemap;
-use crate::segment::{self, Run, Segment};
+use crate::segment::{self, Run};
 use crate::sizes::{SLAB, SLABS};
 use crate::space;
+use crate::span::Span;
 use hakmem_os::vm::PAGE;
+
+/// How many slabs a block of `size` bytes takes: a request for nothing at a large alignment is a block like any other.
+pub fn slabs_for(size: usize) -> usize {
+    size.max(1).div_ceil(SLAB)
+}
 
 /// Allocates `size` bytes; the flag says whether they are zero. `None` when the system has no memory.
 pub fn allocate(size: usize) -> Option<(usize, bool)> {
-    // A request for nothing at a large alignment is a block like any other.
-    let size = size.max(1);
-    let run = space::claim(size.div_ceil(SLAB))?;
+    let run = space::claim(slabs_for(size))?;
     let span = run.span();
-    span.set_back(0);
-    span.set_slabs(run.slabs);
-    span.set_bytes(size.next_multiple_of(PAGE));
-    pagemap::set(run.base(), 1, pagemap::MEDIUM);
+    span.start_medium(run.base(), run.slabs);
+    take_down(span, size);
     Some((run.base(), run.zero))
 }
 
-/// The slabs of the block at `address`, if a medium block begins there. Its first slab's entry says MEDIUM.
-fn run_at(address: usize) -> Option<Run> {
-    let segment: &'static Segment = segment::containing(address)?;
-    let first = address / SLAB % SLABS;
-    address.is_multiple_of(SLAB).then(|| Run {
-        segment,
-        first,
-        slabs: segment.spans[first].slabs(),
-        zero: false,
-        resident: true,
-    })
+/// The span of the block at `address`, if a medium block begins there. Its first slab's entry says MEDIUM.
+pub fn at(address: usize) -> Option<&'static Span> {
+    let segment = segment::containing(address)?;
+    address.is_multiple_of(SLAB).then(|| &segment.spans[address / SLAB % SLABS])
 }
 
 /// Usable bytes of the block at `address`, if one begins there.
 pub fn usable_size(address: usize) -> Option<usize> {
-    run_at(address).map(|run| run.span().bytes())
+    at(address).map(Span::bytes)
 }
 
-/// Frees the block at `address`; its size, or `None` if no block begins there.
-pub fn free(address: usize) -> Option<usize> {
-    let run = run_at(address)?;
-    let bytes = run.span().bytes();
-    run.release();
-    Some(bytes)
+/// Puts a block away that is free, to be taken down again. Its slabs stay claimed.
+pub fn put_away(span: &'static Span) {
+    pagemap::set(span.base(), 1, pagemap::FREED);
+}
+
+/// Makes a block of `size` bytes of one that was put away.
+pub fn take_down(span: &'static Span, size: usize) {
+    span.set_bytes(size.max(1).next_multiple_of(PAGE));
+    pagemap::set(span.base(), 1, pagemap::MEDIUM);
+}
+
+/// The slabs of a block.
+fn run_of(span: &'static Span) -> Option<Run> {
+    let (segment, first) = (segment::containing(span.base())?, span.base() / SLAB % SLABS);
+    Some(Run { segment, first, slabs: span.slabs(), zero: false, resident: true })
+}
+
+/// Frees a block, or one that was put away.
+pub fn release(span: &'static Span) {
+    put_away(span);
+    if let Some(run) = run_of(span) {
+        run.release_marked();
+    }
 }
 
 /// Resizes the block at `address` where it stands; `None` leaves it as it was.
 pub fn resize(address: usize, size: usize) -> Option<usize> {
-    let run = run_at(address)?;
+    let span = at(address)?;
+    let run = run_of(span)?;
     let wanted = size.div_ceil(SLAB);
     if wanted > run.slabs {
         run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
     } else if wanted < run.slabs {
         Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
     }
-    run.span().set_slabs(wanted);
-    run.span().set_bytes(size.next_multiple_of(PAGE));
+    span.set_slabs(wanted);
+    span.set_bytes(size.next_multiple_of(PAGE));
     Some(address)
 }

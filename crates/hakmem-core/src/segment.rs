@@ -419,6 +419,11 @@ impl Run {
     /// Releases the slabs with their contents; they stay resident until the decay.
     pub fn release(self) {
         pagemap::set(self.base(), self.slabs, pagemap::FREED);
+        self.release_marked();
+    }
+
+    /// The same for slabs that the page map says are free already.
+    pub fn release_marked(self) {
         if room::must_purge(self.slabs) {
             self.give_back();
         } else {

@@ -54,6 +54,11 @@ pub fn pass_is_due() -> bool {
     now.wrapping_sub(last) >= interval && LAST_PASS.compare_exchange(last, now, AcqRel, Relaxed).is_ok()
 }
 
+/// When the last pass was made, in the milliseconds of the coarse clock.
+pub fn last_pass() -> u64 {
+    LAST_PASS.load(Relaxed)
+}
+
 /// Gives free memory back: all of it, or what has been free since the last pass. Returns whether there was any.
 pub fn purge(everything: bool) -> bool {
     let mut any = false;

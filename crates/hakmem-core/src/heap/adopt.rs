@@ -163,6 +163,7 @@ pub extern "C" fn after_fork_in_child() {
         } else if !is_mine && !matches!(heap.status(), Status::Pooled | Status::Lost) {
             heap.busy.store(false, Relaxed);
             heap.place.store(0, Relaxed);
+            heap.shelf.recount();
             heap.set_status(Status::Pooled);
             POOL.push(heap);
         }

@@ -158,7 +158,7 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
         heap.tick();
     }
     let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
-        (Big::Medium, medium::allocate(size))
+        (Big::Medium, heap.as_ref().map_or_else(|| medium::allocate(size), |heap| heap.allocate_medium(size)))
     } else {
         (Big::Large, large::allocate(size, align, zeroed))
     };

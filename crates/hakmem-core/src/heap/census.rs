@@ -23,7 +23,7 @@ use hakmem_os::vm::PAGE;
 pub struct Census {
     /// In the program's hands.
     pub live: u64,
-    /// In bins, runs, routes and inboxes.
+    /// In bins, runs, routes, inboxes and shelves.
     pub cached: u64,
     /// In spans: on their lists, not yet carved, in tails and behind medium blocks.
     pub free: u64,
@@ -55,7 +55,8 @@ pub fn census() -> Census {
 }
 
 impl Census {
-    /// Adds what lies in a segment; returns the bytes of small blocks that are out of their spans, live or cached.
+    /// Adds what lies in a segment; returns the bytes of small blocks that are out of their spans, live or cached, and of
+    /// medium blocks on shelves.
     fn add_segment(&mut self, segment: &'static Segment) -> u64 {
         let state = segment.state();
         let (mut slab, mut out) = (0, 0);
@@ -75,6 +76,10 @@ impl Census {
                 out += bytes;
                 self.purged += gone;
                 bytes + gone
+            } else if pagemap::entry_anywhere(span.base()) == pagemap::FREED {
+                // On a shelf.
+                out += whole;
+                whole
             } else {
                 self.live += span.bytes() as u64;
                 span.bytes() as u64
@@ -92,7 +97,8 @@ fn cached_by(heap: &Heap) -> u64 {
     let routes = heap.outgoing.iter().map(|route| route.first.get());
     let listed: u64 = lists.chain(routes).chain([heap.inbox.load(Relaxed)]).map(bytes_listed).sum();
     let runs = (0..CLASSES).map(|class| &heap.lanes[class]).map(|lane| (lane.end.get() - lane.bump.get()) as u64);
-    listed + runs.sum::<u64>()
+    let shelved = heap.shelf.blocks().map(|(slabs, _)| (slabs * SLAB) as u64);
+    listed + runs.sum::<u64>() + shelved.sum::<u64>()
 }
 
 /// Bytes of the blocks of a list.

@@ -84,14 +84,14 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         }
         return;
     }
+    let heap = Heap::for_slow_path();
     let freed = if entry == pagemap::MEDIUM {
-        medium::free(address).map(|bytes| (Big::Medium, bytes))
+        free_medium(heap.as_deref(), address).map(|bytes| (Big::Medium, bytes))
     } else if large::is_large(entry) {
         large::free(entry, address).map(|bytes| (Big::Large, bytes))
     } else {
         None
     };
-    let heap = Heap::for_slow_path();
     match freed {
         Some((kind, bytes)) => {
             adopt::tally(heap.as_deref(), kind, |tally| {
@@ -109,6 +109,17 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
             if entry == 0 { foreign::free(block) } else { guard::not_a_block("free", block) }
         }
     }
+}
+
+/// Frees the medium block at `address`, into the hands of this thread if it has a heap; its size.
+fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
+    if let Some(heap) = heap {
+        return heap.free_medium(address);
+    }
+    let span = medium::at(address)?;
+    let bytes = span.bytes();
+    medium::release(span);
+    Some(bytes)
 }
 
 /// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there.

@@ -39,6 +39,7 @@ mod idle;
 mod pressure;
 mod refill;
 mod remote;
+mod shelf;
 mod validate;
 mod worth;
 
@@ -71,6 +72,7 @@ use core::sync::atomic::{
 use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
 use hakmem_os::vm::PAGE;
+use shelf::Shelf;
 
 /// The hot part of a size class in a heap.
 #[repr(C)]
@@ -206,12 +208,13 @@ pub struct Heap {
     outgoing: [Outgoing; ROUTES],
     /// Medium and large blocks.
     tallies: [Tally; 2],
+    shelf: Shelf,
     filler: [u8; ANCHOR - SHARED_BYTES - BINS_BYTES],
     bins: [Bin; CLASSES],
     lanes: [Lane; CLASSES],
 }
 
-const SHARED_BYTES: usize = 96 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>();
+const SHARED_BYTES: usize = 96 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>() + size_of::<Shelf>();
 
 const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
@@ -437,7 +440,7 @@ pub struct Row {
     pub remote_received: u64,
     /// Bytes in the program's hands.
     pub live_bytes: u64,
-    /// Bytes in bins and runs, and on the way from one heap to another.
+    /// Bytes in bins, in runs and on shelves, and on the way from one heap to another.
     pub cached_bytes: u64,
     /// Bytes that spans hold: of blocks, of the tails behind the last ones, of slabs behind a medium block.
     pub free_bytes: u64,
@@ -502,6 +505,9 @@ pub fn big_row(kind: Big) -> Row {
         if kind == Big::Medium {
             row.free_bytes = row.free_bytes.wrapping_add(tally.slack.get());
         }
+    }
+    if kind == Big::Medium {
+        row.cached_bytes = Heap::all().map(|heap| heap.shelf.bytes()).sum();
     }
     row
 }

@@ -162,6 +162,7 @@ impl Heap {
                 space::purge(false);
                 kept::release(false);
             }
+            self.tidy_shelf();
         }
     }
 }
@@ -319,6 +320,7 @@ impl Inside<'_> {
             self.heap.grant(class);
             self.return_run(class);
         }
+        self.empty_shelf();
         self.drain_to_spans();
     }
 

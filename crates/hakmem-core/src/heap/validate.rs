@@ -11,6 +11,7 @@
 //! Lists are followed through blocks that the page map says are ours, for no more steps than they may have.
 
 use super::{Heap, Status, anchor_in, class_in, is_small, row};
+use crate::medium;
 use crate::pagemap;
 use crate::segment::{self, Segment};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
@@ -40,6 +41,7 @@ pub fn validate() -> Result<u64, Fault> {
         for (class, out) in out.iter_mut().enumerate() {
             *out = out.wrapping_sub(u64::from(check_bin(heap, class)?));
         }
+        check_shelf(heap)?;
     }
     let mut live = 0;
     for (class, out) in out.iter().enumerate() {
@@ -78,7 +80,8 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
             check_span(span, at, entry)?;
             out[span.class()] += u64::from(span.carved_blocks() - span.back_blocks());
         } else {
-            check(entry == pagemap::MEDIUM, "a taken slab holds small blocks or a medium one", at)?;
+            let is_medium = entry == pagemap::MEDIUM || entry == pagemap::FREED;
+            check(is_medium && span.base() == at, "a taken slab holds small blocks or a medium one", at)?;
             check(span.bytes() <= span.slabs() * SLAB, "a medium block lies within its slabs", at)?;
         }
         slab += span.slabs();
@@ -106,6 +109,18 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
     check(span.is_listed() == span.has_room(), "a span is listed when it has blocks to give", at)?;
     let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));
     check(listed == span.is_listed(), "a listed span is in its owner's list", at)
+}
+
+fn check_shelf(heap: &Heap) -> Result<(), Fault> {
+    let mut bytes = 0;
+    for (slabs, span) in heap.shelf.blocks() {
+        check(span.slabs() == slabs, "a block lies in its row of the shelf", span.base())?;
+        let is_free = pagemap::entry_anywhere(span.base()) == pagemap::FREED;
+        check(is_free && medium::at(span.base()).is_some(), "a block on the shelf is free", span.base())?;
+        bytes += (slabs * SLAB) as u64;
+    }
+    check(heap.shelf.is_counted(), "the rows of the shelf are as long as they are counted to be", heap.anchor())?;
+    check(bytes == heap.shelf.bytes(), "the shelf holds what it is counted to hold", heap.anchor())
 }
 
 /// Checks a bin and its run; returns how many blocks they hold.

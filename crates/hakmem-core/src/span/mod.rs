@@ -134,6 +134,25 @@ impl Span {
         self.slabs.get() as usize
     }
 
+    /// Makes this the span of a medium block at `base`.
+    pub fn start_medium(&self, base: usize, slabs: usize) {
+        self.base.set(base);
+        self.back.set(0);
+        self.slabs.set(slabs as u8);
+        self.listed.set(false);
+    }
+
+    /// The free medium block below this one in a pile of them.
+    pub fn below(&self) -> Option<&'static Span> {
+        // SAFETY: null or a span, which lives in a descriptor for ever.
+        unsafe { self.next.get().as_ref() }
+    }
+
+    /// Puts this free medium block onto a pile of them.
+    pub fn set_below(&self, below: Option<&'static Span>) {
+        self.next.set(below.map_or(ptr::null(), ptr::from_ref));
+    }
+
     /// Sets the slabs of a medium block.
     pub fn set_slabs(&self, slabs: usize) {
         self.slabs.set(slabs as u8);

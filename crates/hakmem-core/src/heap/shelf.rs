@@ -1,0 +1,174 @@
+//! The shelf: medium blocks that a thread freed and keeps at hand, by their number of slabs.
+//!
+//! To claim slabs and to give them back changes words that all threads share. A block on the shelf stays claimed, only the page
+//! map says that it is free, so taking it down again changes nothing but this heap. Whoever frees a block keeps it, whoever
+//! allocated it.
+//!
+//! ```text
+//!   bytes  =  sum over the blocks on the shelf of their slabs  <=  allowance
+//! ```
+//!
+//! The allowance is a share of what the thread has of medium blocks, so that the shelf never costs much beside them. Who must leave
+//! is one of which there are most: with sizes at random that misses least. A shelf that was not used from one purge pass to
+//! the next is cleared.
+//!
+//! # Safety
+//! The shelf is its owner's, like the bins, or whose who acts as the owner. Lists are changed by one store, so that a fork finds
+//! them whole.
+
+use super::{Big, Heap, Inside, adopt};
+use crate::medium;
+use crate::policy;
+use crate::sizes::{MEDIUM_MAX, SLAB};
+use crate::space;
+use crate::span::Span;
+use crate::sync::Counter;
+use core::cell::Cell;
+
+/// What any shelf may hold, in bytes.
+const LEAST: usize = 256 << 10;
+/// What a shelf may hold of the medium blocks that its thread allocated and did not free: one part in so many.
+const SHARE: usize = 16;
+const ROWS: usize = MEDIUM_MAX / SLAB;
+
+/// Blocks with the same number of slabs.
+struct Row {
+    first: Cell<Option<&'static Span>>,
+    count: Cell<u32>,
+}
+
+/// Free medium blocks of one thread.
+pub(super) struct Shelf {
+    /// Blocks of one slab, of two, and so on, latest first.
+    rows: [Row; ROWS],
+    bytes: Counter,
+    /// Whether it was used since the pass that was seen last.
+    used: Cell<bool>,
+    seen: Cell<u32>,
+}
+
+impl Row {
+    fn blocks(&self) -> impl Iterator<Item = &'static Span> {
+        core::iter::successors(self.first.get(), |span| span.below())
+    }
+}
+
+impl Shelf {
+    /// Bytes of the blocks on it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// The blocks on it, each with its number of slabs.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (usize, &'static Span)> {
+        self.rows.iter().zip(1..).flat_map(|(row, slabs)| row.blocks().map(move |span| (slabs, span)))
+    }
+
+    /// Whether every row is as long as it is counted to be.
+    pub(super) fn is_counted(&self) -> bool {
+        self.rows.iter().all(|row| row.blocks().count() == row.count.get() as usize)
+    }
+
+    fn take(&self, slabs: usize) -> Option<&'static Span> {
+        let row = &self.rows[slabs - 1];
+        let span = row.first.get()?;
+        row.first.set(span.below());
+        row.count.set(row.count.get().wrapping_sub(1));
+        self.bytes.sub((slabs * SLAB) as u64);
+        Some(span)
+    }
+
+    fn put(&self, span: &'static Span) {
+        let row = &self.rows[span.slabs() - 1];
+        span.set_below(row.first.get());
+        row.first.set(Some(span));
+        row.count.set(row.count.get().wrapping_add(1));
+        self.bytes.add((span.slabs() * SLAB) as u64);
+    }
+
+    /// Takes one of those of which there are most.
+    fn take_of_most(&self) -> Option<&'static Span> {
+        let slabs = (1..=ROWS).max_by_key(|slabs| self.rows[slabs - 1].count.get())?;
+        self.take(slabs)
+    }
+
+    /// Counts anew, in a child just forked, where the owner vanished at any moment.
+    pub(super) fn recount(&self) {
+        for row in &self.rows {
+            row.count.set(row.blocks().count() as u32);
+        }
+        let bytes = self.blocks().map(|(slabs, _)| slabs * SLAB).sum::<usize>();
+        self.bytes.sub(self.bytes.get());
+        self.bytes.add(bytes as u64);
+    }
+}
+
+impl Heap {
+    /// What the shelf may hold, in bytes.
+    fn allowance(&self) -> usize {
+        // A thread that frees what others allocated has less than nothing.
+        let has = (self.tallies[Big::Medium as usize].bytes.get() as isize).max(0) as usize;
+        (has / SHARE).max(LEAST).min(policy::current().cache_total / adopt::owned().max(1))
+    }
+
+    /// Allocates a medium block of `size` bytes; the flag says whether it is zero.
+    pub(super) fn allocate_medium(&self, size: usize) -> Option<(usize, bool)> {
+        self.shelf.used.set(true);
+        if let Some(span) = self.shelf.take(medium::slabs_for(size)) {
+            medium::take_down(span, size);
+            return Some((span.base(), false));
+        }
+        medium::allocate(size)
+    }
+
+    /// Frees the medium block at `address`; its size, or `None` if none begins there.
+    pub(super) fn free_medium(&self, address: usize) -> Option<usize> {
+        let span = medium::at(address)?;
+        let bytes = span.bytes();
+        let more = span.slabs() * SLAB;
+        let allowance = self.allowance();
+        self.shelf.used.set(true);
+        let stays = more <= allowance;
+        let room = if stays { allowance - more } else { allowance };
+        while self.shelf.bytes() as usize > room
+            && let Some(other) = self.shelf.take_of_most()
+        {
+            medium::release(other);
+        }
+        if stays {
+            medium::put_away(span);
+            self.shelf.put(span);
+        } else {
+            medium::release(span);
+        }
+        Some(bytes)
+    }
+
+    fn clear_shelf(&self) {
+        for slabs in 1..=ROWS {
+            while let Some(span) = self.shelf.take(slabs) {
+                medium::release(span);
+            }
+        }
+    }
+
+    /// Clears the shelf if it was not used since the pass before the last.
+    pub(super) fn tidy_shelf(&self) {
+        let pass = space::last_pass() as u32;
+        if self.shelf.seen.replace(pass) != pass && !self.shelf.used.replace(false) {
+            self.clear_shelf();
+        }
+    }
+}
+
+impl Inside<'_> {
+    /// Clears the shelf, by its owner, or by who acts as the owner: what was on it is released with the empty spans.
+    pub(super) fn empty_shelf(&self) {
+        let shelf = &self.heap.shelf;
+        for slabs in 1..=ROWS {
+            while let Some(span) = shelf.take(slabs) {
+                self.retired.push(span);
+            }
+        }
+    }
+}
