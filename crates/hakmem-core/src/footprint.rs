@@ -6,9 +6,12 @@
 //!
 //! Purged is what was given back, or never handed out; so whatever of ours is resident is used, and a bound on `used` is one
 //! on resident memory. Memory is taken before it is mapped or handed out, and given when it was purged or unmapped.
+//!
+//! Where more is used than ever before, attention is demanded too: what is free had better go back first. The next time is a
+//! sixteenth further on, so a process whose work changes all the time comes to rest, at the peak that it would have had anyhow.
 
 use core::sync::atomic::{
-    AtomicBool, AtomicUsize,
+    AtomicBool, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Relaxed},
 };
 
@@ -27,8 +30,17 @@ static ABOVE: AtomicBool = AtomicBool::new(false);
 static CROSSINGS: AtomicUsize = AtomicUsize::new(0);
 /// How often the hard limit refused something.
 static REFUSALS: AtomicUsize = AtomicUsize::new(0);
-/// Whether somebody has to see to a limit.
-static DEMAND: AtomicBool = AtomicBool::new(false);
+/// More than this in use is a new peak. The first is small, but not so small that a program on its way there would pay.
+static MARK: AtomicUsize = AtomicUsize::new(4 << 20);
+/// How far a new peak is from the one before it, as a part of that.
+const STEP: usize = 16;
+
+/// Somebody has to see to a limit.
+pub const LIMIT: u32 = 1;
+/// Somebody has to see to it that the peak is no higher than it must be.
+pub const NEW_PEAK: u32 = 2;
+/// What is demanded.
+static DEMAND: AtomicU32 = AtomicU32::new(0);
 
 /// Notes `bytes` mapped.
 pub fn grow(bytes: usize) {
@@ -53,9 +65,13 @@ pub fn take(bytes: usize) -> bool {
         REFUSALS.fetch_add(1, Relaxed);
         return false;
     };
-    let soft = SOFT.load(Relaxed);
-    if before + bytes > soft {
+    let sum = before + bytes;
+    if sum > SOFT.load(Relaxed) {
         note_above();
+    }
+    if sum > MARK.load(Relaxed) {
+        MARK.fetch_max(sum + sum / STEP, Relaxed);
+        demand(NEW_PEAK);
     }
     true
 }
@@ -64,7 +80,7 @@ pub fn take(bytes: usize) -> bool {
 fn note_above() {
     if !ABOVE.swap(true, Relaxed) {
         CROSSINGS.fetch_add(1, Relaxed);
-        demand();
+        demand(LIMIT);
     }
 }
 
@@ -127,17 +143,17 @@ pub fn refusals() -> usize {
 }
 
 /// Asks for attention: the next slow path of an allocation sees to it.
-pub fn demand() {
-    DEMAND.store(true, Relaxed);
+pub fn demand(what: u32) {
+    DEMAND.fetch_or(what, Relaxed);
 }
 
 /// Whether attention is asked for. One load; read on slow paths.
 #[inline]
 pub fn demanded() -> bool {
-    DEMAND.load(Relaxed)
+    DEMAND.load(Relaxed) != 0
 }
 
-/// Takes the demand, which one thread gets.
-pub fn take_demand() -> bool {
-    DEMAND.swap(false, AcqRel)
+/// Takes what is demanded, which one thread gets.
+pub fn take_demand() -> u32 {
+    DEMAND.swap(0, AcqRel)
 }

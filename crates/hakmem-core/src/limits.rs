@@ -119,7 +119,7 @@ pub fn follow() {
     ease();
     tighten();
     if is_past(&LAST_TOLD, now) {
-        footprint::demand();
+        footprint::demand(footprint::LIMIT);
     }
 }
 
@@ -161,7 +161,7 @@ fn note_system(reading: &Reading) {
     let reached = used > limit || threshold != 0 && pressure > threshold;
     if reached && !SYSTEM_REACHED.swap(true, Relaxed) {
         SYSTEM_TIMES.fetch_add(1, Relaxed);
-        footprint::demand();
+        footprint::demand(footprint::LIMIT);
     } else if !reached {
         SYSTEM_REACHED.store(false, Relaxed);
     }

@@ -406,6 +406,12 @@ fn memory_no_thrash() {
     assert!(thrashing.stderr.contains("kernel calls in"), "{thrashing}");
 }
 
+#[test]
+fn memory_new_peak() {
+    let program = Program::build_with("c/memory_new_peak.c", &[&library().archive]);
+    on_hakmem(&program.plain().env("HAKMEM_DECAY_MS", "3600000").env("HAKMEM_SCAVENGER", "0"));
+}
+
 /// What a trivial program costs more than on the C library's malloc. The kernel maps a library's pages in groups whose bounds
 /// differ from run to run with the library's place, by a tenth of the whole: so the mean of many runs counts.
 #[test]

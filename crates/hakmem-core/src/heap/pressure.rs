@@ -6,6 +6,7 @@
 use super::{Heap, collect};
 use crate::footprint;
 use crate::limits;
+use crate::turn;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
@@ -35,7 +36,7 @@ fn try_again<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
     if found.is_none() && limits::tell_of_failure(footprint::refusals() != before) { allocate() } else { found }
 }
 
-/// Sees to a limit that was reached, if one was. One load where none was.
+/// Sees to a limit that was reached or to a new peak, if there is one. One load where there is none.
 #[inline]
 pub fn attend() {
     if footprint::demanded() {
@@ -46,10 +47,18 @@ pub fn attend() {
 #[cold]
 #[inline(never)]
 fn see_to_demand() {
-    if footprint::take_demand() {
+    let demand = footprint::take_demand();
+    if demand & footprint::LIMIT != 0 {
         give_back();
         limits::tighten();
         limits::tell();
+    } else if demand & footprint::NEW_PEAK != 0
+        && let Some(_turn) = turn::take()
+    {
+        if let Some(heap) = Heap::for_slow_path() {
+            heap.flush_all();
+        }
+        limits::ease();
     }
 }
 
