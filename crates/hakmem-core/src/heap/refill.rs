@@ -10,6 +10,7 @@ use crate::kept;
 use crate::limits;
 use crate::pagemap;
 use crate::policy;
+use crate::room;
 use crate::segment::{self, Run};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
@@ -71,7 +72,11 @@ impl Heap {
 
     fn take_new_span(&self, class: usize) -> bool {
         let slabs = SPAN_SLABS[class] as usize;
+        let mapped = room::mapped();
         let Some(run) = space::claim(slabs) else { return false };
+        if room::mapped() > mapped {
+            self.make_up_for_growth();
+        }
         run.bring_in();
         let span = run.span();
         span.start(run.base(), class, run.zero);
@@ -102,7 +107,7 @@ impl Heap {
         lane.limit.set(most_held(class));
         if lane.held.get() >= lane.limit.get() {
             lane.flushed.set(true);
-            self.flush(class, (lane.held.get() - lane.limit.get() + lane.limit.get() / 8).max(1));
+            self.flush(class, (lane.held.get() - lane.limit.get() + lane.limit.get() / 4).max(1));
         }
         self.grant(class);
     }
