@@ -1,7 +1,8 @@
 //! Gaps in spans: pages between blocks in use that hold nothing, given back by who looks after idle memory.
 //!
 //! A span that one block keeps from being empty costs a page then, and not 64 KiB or more. Only spans that nobody allocates from
-//! or frees to for the decay time are opened: filling a gap again costs a fault for each page.
+//! or frees to for the decay time are opened, filling a gap again costing a fault for each page; and spans that hold little while
+//! their heap maps more memory, which is where a program turns to other sizes.
 //!
 //! # Safety
 //! A span is touched under the lock of the heap that the page map names, looked up again under it.
@@ -65,7 +66,7 @@ impl Heap {
         }
     }
 
-    /// Gives back the pages of spans of this heap in which gaps were begun, and ends that; not held up by spans without any.
+    /// Gives back the pages of spans of this heap in which gaps were begun, and ends that. Of some there may be none.
     fn give_back(&self, begun: &[(&'static Span, Pages)]) {
         for (span, pages) in begun {
             let Some(segment) = segment::containing(span.base()) else { continue };
@@ -81,8 +82,8 @@ impl Heap {
     }
 
     /// Makes up for a segment that this heap had to map where its spans hold much that is free: gives as many bytes of that
-    /// back, if pages can be found of which nothing is in use. So what goes back, and may be touched again, is never more than
-    /// what the process grew by. By the owner.
+    /// back, if pages can be found of which nothing is in use. So what goes back, and may be touched again, is about what the
+    /// process grew by. By the owner.
     pub(super) fn make_up_for_growth(&self) {
         let spare = |class: usize| self.lanes[class].spare.get() as usize * BLOCK_SIZE[class] as usize;
         if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE.max(room::mapped() * SEGMENT / SPARE_PART) {
