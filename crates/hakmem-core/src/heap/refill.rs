@@ -98,7 +98,7 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
+    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
