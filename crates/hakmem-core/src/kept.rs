@@ -5,7 +5,7 @@
 //! a process holds little more than it ever needed at one time:
 //!
 //! 1. The smallest kept mapping that is large enough is split; the rest waits on.
-//! 2. If there is none, neighbours are joined.
+//! 2. If there is none, neighbours are joined: of any origin if that can be enough, else those that one call mapped.
 //! 3. If that does not help, the largest is grown by the kernel: its pages need not be touched for the first time.
 //! 4. At last, what is kept beyond the most that was recently live is unmapped before something is mapped.
 //!
@@ -35,8 +35,9 @@ pub struct Mapping {
     pub bytes: AtomicUsize,
     /// Whether the kernel was asked for huge pages here.
     pub huge: AtomicBool,
-    /// Whether it was joined from several: the kernel may see them apart, and then resizes none.
-    joined: AtomicBool,
+    /// The number of the call that mapped it, also of its parts; [`MIXED`] where it was joined from several, which the kernel
+    /// may see apart, and then resizes none.
+    origin: AtomicUsize,
     /// Purge passes that found it kept.
     age: AtomicUsize,
     link: AtomicPtr<Mapping>,
@@ -51,6 +52,15 @@ unsafe impl Linked for Mapping {
 
 /// How many freed mappings are kept at most.
 const SLOTS: usize = 64;
+
+/// No number of a call.
+const MIXED: usize = 0;
+/// The last number of a call.
+static ORIGINS: AtomicUsize = AtomicUsize::new(MIXED);
+
+fn new_origin() -> usize {
+    ORIGINS.fetch_add(1, Relaxed) + 1
+}
 
 /// Descriptors without a mapping.
 static SPARE: Stack<Mapping> = Stack::new();
@@ -98,7 +108,7 @@ pub fn note_live() {
 pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
     let mapping = SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() })?;
-    mapping.joined.store(false, Relaxed);
+    mapping.origin.store(new_origin(), Relaxed);
     Some(mapping)
 }
 
@@ -170,8 +180,8 @@ pub fn take(bytes: usize, align: usize) -> Option<&'static Mapping> {
     if let Some(mapping) = take_fitting(bytes, align) {
         return Some(mapping);
     }
-    if KEPT_BYTES.load(Relaxed) >= bytes
-        && join_neighbours()
+    // Together too short, they can still be grown, if they are of one origin.
+    if join_neighbours(KEPT_BYTES.load(Relaxed) >= bytes)
         && let Some(mapping) = take_fitting(bytes, align)
     {
         return Some(mapping);
@@ -198,7 +208,7 @@ fn split(mapping: &'static Mapping, bytes: usize) {
     rest.base.store(base + bytes, Relaxed);
     rest.bytes.store(have - bytes, Relaxed);
     rest.huge.store(mapping.huge.load(Relaxed), Relaxed);
-    rest.joined.store(mapping.joined.load(Relaxed), Relaxed);
+    rest.origin.store(mapping.origin.load(Relaxed), Relaxed);
     rest.age.store(mapping.age.load(Relaxed), Relaxed);
     mapping.bytes.store(bytes, Relaxed);
     pagemap::set(base + bytes, 1, pagemap::FREED);
@@ -207,8 +217,8 @@ fn split(mapping: &'static Mapping, bytes: usize) {
     }
 }
 
-/// Joins kept mappings that lie side by side; whether there were any.
-fn join_neighbours() -> bool {
+/// Joins kept mappings that lie side by side, of one origin only unless it may be any; whether there were some.
+fn join_neighbours(any_origin: bool) -> bool {
     let mut any = false;
     for slot in &KEPT {
         // SAFETY: null or a descriptor, which lives for ever.
@@ -217,12 +227,16 @@ fn join_neighbours() -> bool {
         };
         let huge = mapping.huge.load(Relaxed);
         let end = || mapping.base.load(Relaxed) + mapping.bytes.load(Relaxed);
-        let begins_there =
-            |other: &Mapping| (other.base.load(Relaxed) == end() && other.huge.load(Relaxed) == huge).then_some(0);
+        let begins_there = |other: &Mapping| {
+            let alike = any_origin || other.origin.load(Relaxed) == mapping.origin.load(Relaxed);
+            (alike && other.base.load(Relaxed) == end() && other.huge.load(Relaxed) == huge).then_some(0)
+        };
         while let Some(next) = take_least(begins_there) {
             pagemap::set(next.base.load(Relaxed), 1, 0);
             mapping.bytes.fetch_add(next.bytes.load(Relaxed), Relaxed);
-            mapping.joined.store(true, Relaxed);
+            if next.origin.load(Relaxed) != mapping.origin.load(Relaxed) {
+                mapping.origin.store(MIXED, Relaxed);
+            }
             SPARE.push(next);
             any = true;
         }
@@ -237,7 +251,7 @@ fn join_neighbours() -> bool {
 fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     let mapping = take_least(|mapping| {
         let have = mapping.bytes.load(Relaxed);
-        let can = !mapping.joined.load(Relaxed);
+        let can = mapping.origin.load(Relaxed) != MIXED;
         (can && have < bytes && have >= bytes / 4).then_some(usize::MAX - have)
     })?;
     if mapping.grow(bytes.next_multiple_of(SLAB)) {
@@ -338,7 +352,7 @@ impl Mapping {
     pub fn grow(&self, bytes: usize) -> bool {
         let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
         // A refusal after the move has been prepared would cost its target, so nothing that is likely to be refused is tried.
-        if self.joined.load(Relaxed) || !take_bytes(bytes - old) {
+        if self.origin.load(Relaxed) == MIXED || !take_bytes(bytes - old) {
             return false;
         }
         // SAFETY: the mapping is the caller's.
@@ -368,6 +382,7 @@ impl Mapping {
             return false;
         }
         self.base.store(to, Relaxed);
+        self.origin.store(new_origin(), Relaxed);
         true
     }
 }
@@ -376,9 +391,45 @@ impl Mapping {
 mod tests {
     use super::*;
 
+    const PART: usize = 3 << 20;
+
     #[test]
-    fn what_is_joined_serves_whole_and_is_never_resized() {
-        const PART: usize = 3 << 20;
+    fn what_is_joined_serves_whole_and_is_resized_only_if_it_was_one() {
+        mappings_of_two_calls_are_never_resized();
+        parts_of_one_mapping_are_grown_together();
+    }
+
+    fn parts_of_one_mapping_are_grown_together() {
+        let whole = describe().expect("memory");
+        let base = vm::map_aligned(2 * PART, SLAB);
+        assert!(base != 0 && pagemap::cover(base, SLAB) && take_bytes(2 * PART));
+        note_mapped(2 * PART);
+        whole.base.store(base, Relaxed);
+        whole.bytes.store(2 * PART, Relaxed);
+        for at in [base, base + PART] {
+            // SAFETY: mapped just now.
+            unsafe { (at as *mut usize).write(at) };
+        }
+        keep(whole);
+        let first = take(PART, SLAB).expect("one half");
+        let second = take(PART, SLAB).expect("the other half");
+        assert_eq!((first.base.load(Relaxed), second.base.load(Relaxed)), (base, base + PART));
+        keep(second);
+        keep(first);
+        let grown = take(4 * PART, SLAB).expect("both, grown");
+        let now = grown.base.load(Relaxed);
+        assert_eq!((grown.bytes.load(Relaxed), extent()), (4 * PART, Extent { mapped: 4 * PART, kept: 0 }));
+        for part in [0, PART] {
+            // SAFETY: mapped, and the kernel moved there what was touched.
+            let word = unsafe { ((now + part) as *const usize).read() };
+            assert_eq!(word, base + part);
+        }
+        keep(grown);
+        assert!(release(true));
+        assert_eq!(extent(), Extent::default());
+    }
+
+    fn mappings_of_two_calls_are_never_resized() {
         let base = vm::map_aligned(2 * PART, SLAB);
         assert!(base != 0 && pagemap::cover(base, 2 * PART));
         for at in [base + PART, base] {

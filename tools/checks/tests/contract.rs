@@ -361,6 +361,16 @@ fn memory_gaps() {
 }
 
 #[test]
+fn memory_new_sizes() {
+    let program = Program::build("c/memory_new_sizes.c");
+    for huge_from in ["0", "32M"] {
+        // Nothing goes back by the clock.
+        let run = program.preloaded().env("HAKMEM_DECAY_MS", "3600000").env("HAKMEM_SCAVENGER", "0");
+        on_hakmem(&run.env("HAKMEM_HUGE_FROM", huge_from));
+    }
+}
+
+#[test]
 fn idle_process_gives_back() {
     let program = Program::build("c/idle_process_gives_back.c");
     for who in ["owner", "other", "main"] {

@@ -1,7 +1,8 @@
 //! Gaps in spans: pages between blocks in use that hold nothing, given back by who looks after idle memory.
 //!
 //! A span that one block keeps from being empty costs a page then, and not 64 KiB or more. Only spans that nobody allocates from
-//! or frees to for the decay time are opened: filling a gap again costs a fault for each page.
+//! or frees to for the decay time are opened, filling a gap again costing a fault for each page; and spans that hold little while
+//! their heap maps more memory, which is where a program turns to other sizes.
 //!
 //! # Safety
 //! A span is touched under the lock of the heap that the page map names, looked up again under it.
@@ -9,15 +10,21 @@
 use super::{Heap, Inside, anchor_in, is_small};
 use crate::footprint;
 use crate::pagemap;
+use crate::room;
 use crate::segment::{self, Segment};
-use crate::sizes::{BLOCK_SIZE, SLAB, SLABS};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SEGMENT, SLAB, SLABS};
 use crate::span::Span;
-use crate::span::gaps::runs;
+use crate::span::gaps::{Pages, runs};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
 
 /// Segments that a pass looks at, going on where the last one ended: a look takes the lock of each span's heap.
 const IN_A_PASS: usize = 256;
+/// The least that a heap has in spans, in bytes, before it makes up for growth; and the part of all segments that it is.
+const LEAST_SPARE: usize = 16 << 20;
+const SPARE_PART: usize = 4;
+/// Spans that are opened in one go.
+const AT_ONCE: usize = 16;
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// Opens gaps in spans that did not change since the last look at them, or in all.
@@ -52,26 +59,71 @@ impl Heap {
         if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
             return;
         }
-        let pages = span.open_gaps();
-        if pages == 0 {
-            return;
+        let pages = inside.open_gaps(span);
+        if pages != 0 {
+            drop(inside);
+            self.give_back(&[(span, pages)]);
         }
-        self.gone.add(u64::from(pages.count_ones()));
-        footprint::give(pages.count_ones() as usize * PAGE);
-        if !span.has_room() {
-            self.lanes[span.class()].partial.remove(span);
-        }
-        drop(inside);
-        for (first, count) in runs(pages) {
-            segment.give_back(base + first * PAGE, count * PAGE);
+    }
+
+    /// Gives back the pages of spans of this heap in which gaps were begun, and ends that. Of some there may be none.
+    fn give_back(&self, begun: &[(&'static Span, Pages)]) {
+        for (span, pages) in begun {
+            let Some(segment) = segment::containing(span.base()) else { continue };
+            for (first, count) in runs(*pages) {
+                segment.give_back(span.base() + first * PAGE, count * PAGE);
+            }
         }
         let inside = self.enter();
-        span.opened();
-        inside.list_or_retire(span);
+        for (span, _) in begun.iter().filter(|(_, pages)| *pages != 0) {
+            span.opened();
+            inside.list_or_retire(span);
+        }
+    }
+
+    /// Makes up for a segment that this heap had to map where its spans hold much that is free: gives as many bytes of that
+    /// back, if pages can be found of which nothing is in use. So what goes back, and may be touched again, is about what the
+    /// process grew by. By the owner.
+    pub(super) fn make_up_for_growth(&self) {
+        let spare = |class: usize| self.lanes[class].spare.get() as usize * BLOCK_SIZE[class] as usize;
+        if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE.max(room::mapped() * SEGMENT / SPARE_PART) {
+            return;
+        }
+        let mut pages = 0;
+        for class in (0..CLASSES).rev() {
+            while pages < SEGMENT / PAGE {
+                let inside = self.enter();
+                let lane = &self.lanes[class];
+                let mut sparse = lane.partial.iter().filter(|span| span.is_sparse());
+                let Some(first) = sparse.next() else { break };
+                let mut begun = [(first, 0); AT_ONCE];
+                begun[0].1 = inside.open_gaps(first);
+                for (place, span) in begun[1..].iter_mut().zip(sparse) {
+                    *place = (span, inside.open_gaps(span));
+                }
+                drop(inside);
+                pages += begun.iter().map(|(_, pages)| pages.count_ones() as usize).sum::<usize>();
+                self.give_back(&begun);
+            }
+        }
     }
 }
 
 impl Inside<'_> {
+    /// Begins gaps in a span of this heap. The caller gives their pages back when the lock is free, and ends it.
+    fn open_gaps(&self, span: &'static Span) -> Pages {
+        let pages = span.open_gaps();
+        if pages != 0 {
+            let count = pages.count_ones() as usize;
+            self.heap.gone.add(count as u64);
+            footprint::give(count * PAGE);
+            if !span.has_room() {
+                self.heap.lanes[span.class()].partial.remove(span);
+            }
+        }
+        pages
+    }
+
     /// Takes the blocks of a gap as the run of `class`; where the hard limit is reached, nothing.
     pub(super) fn fill_gap(&self, class: usize, span: &'static Span) {
         let lane = &self.heap.lanes[class];

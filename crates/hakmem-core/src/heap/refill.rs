@@ -10,6 +10,7 @@ use crate::kept;
 use crate::limits;
 use crate::pagemap;
 use crate::policy;
+use crate::room;
 use crate::segment::{self, Run};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
@@ -71,7 +72,11 @@ impl Heap {
 
     fn take_new_span(&self, class: usize) -> bool {
         let slabs = SPAN_SLABS[class] as usize;
+        let mapped = room::mapped();
         let Some(run) = space::claim(slabs) else { return false };
+        if room::mapped() > mapped {
+            self.make_up_for_growth();
+        }
         run.bring_in();
         let span = run.span();
         span.start(run.base(), class, run.zero);
@@ -93,7 +98,7 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Called when a bin has taken as many frees as it was granted: settles it, and halves it if it holds its limit.
+    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
@@ -102,36 +107,34 @@ impl Heap {
         lane.limit.set(most_held(class));
         if lane.held.get() >= lane.limit.get() {
             lane.flushed.set(true);
-            self.flush(class, lane.limit.get() / 2);
+            self.flush(class, (lane.held.get() - lane.limit.get() + lane.limit.get() / 4).max(1));
         }
         self.grant(class);
     }
 
-    /// Gives all but the latest `keep` blocks of a settled bin back to their spans.
-    fn flush(&self, class: usize, keep: u32) {
-        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
-        let mut rest = bin.head.load(Relaxed);
-        if keep == 0 {
-            bin.head.store(0, Relaxed);
-        } else {
-            let mut last = rest;
-            for _ in 1..keep {
-                // SAFETY: `last` is on the list, or 0 when the list is shorter than it was counted to be.
-                last = if last == 0 { 0 } else { unsafe { next_of(last) } };
-            }
-            if last == 0 {
-                return;
-            }
-            // SAFETY: as above; the list now ends at `last`.
-            unsafe {
-                rest = next_of(last);
-                set_next(last, 0);
-            }
+    /// Gives the latest `count` blocks of a settled bin back to their spans: those that are in the cache, where the oldest would
+    /// be a miss each.
+    fn flush(&self, class: usize, count: u32) {
+        let bin = &self.bins[class];
+        let first = bin.head.load(Relaxed);
+        let mut last = first;
+        for _ in 1..count {
+            // SAFETY: `last` is on the list, or 0 when the list is shorter than it was counted to be.
+            last = if last == 0 { 0 } else { unsafe { next_of(last) } };
         }
-        lane.held.set(keep.min(lane.held.get()));
+        if last == 0 {
+            return;
+        }
+        // SAFETY: as above; what is cut off the list ends at `last`.
+        unsafe {
+            bin.head.store(next_of(last), Relaxed);
+            set_next(last, 0);
+        }
+        let lane = &self.lanes[class];
+        lane.held.set(lane.held.get() - count);
         let inside = self.enter();
-        // SAFETY: the rest of the list, blocks of this heap.
-        unsafe { inside.put_all(rest) };
+        // SAFETY: the blocks cut off, this heap's.
+        unsafe { inside.put_all(first) };
     }
 
     /// Gives everything this heap has at hand back to the spans, and empty spans to their segments. By its owner.
@@ -270,12 +273,23 @@ impl Inside<'_> {
     /// Free blocks of this heap.
     unsafe fn put_all(&self, mut block: usize) {
         while block != 0 {
-            // SAFETY: the caller's.
-            unsafe {
-                let next = next_of(block);
-                self.put(block);
-                block = next;
+            let Some(span) = span_of(block) else { return };
+            // What was freed together often lies together: the span is looked up, and looked at, once for what shares a slab.
+            let (slab, mut count) = (block / SLAB, 0);
+            while block != 0 && block / SLAB == slab {
+                // SAFETY: the caller's; a block in a slab of a span is the span's.
+                unsafe {
+                    let next = next_of(block);
+                    if span.put(block) {
+                        count += 1;
+                    } else {
+                        guard::freed_twice(block as *mut u8);
+                    }
+                    block = next;
+                }
             }
+            self.heap.lanes[span.class()].spare.add(count);
+            self.list_or_retire(span);
         }
     }
 

@@ -103,6 +103,14 @@ impl Span {
         enough && before == free && !self.tried.replace(true)
     }
 
+    /// Whether fewer blocks are in use than it has pages, so that some pages hold none, and nobody has looked for these since.
+    pub fn is_sparse(&self) -> bool {
+        let (free, pages) = (self.free_blocks(), self.slabs() * SLAB / PAGE);
+        let enough = free as usize * self.block_size() >= pages * PAGE / 4;
+        let few = ((self.carved_blocks() - self.back_blocks()) as usize) < pages;
+        enough && few && !self.opening.get() && !(self.tried.get() && self.looked.get() == free)
+    }
+
     /// Opens gaps: takes all blocks off the list that overlap pages of which nothing is in use, and returns these pages, which the
     /// caller gives back before it calls [`opened`](Self::opened). What stays on the list stands there lowest first.
     pub fn open_gaps(&self) -> Pages {
@@ -123,7 +131,9 @@ impl Span {
             }
         }
         let new = empty & !self.gone();
+        self.tried.set(true);
         if new == 0 {
+            self.looked.set(self.free_blocks());
             return 0;
         }
         self.gone.set(empty | self.gone());
@@ -142,6 +152,7 @@ impl Span {
             }
         }
         self.free.set(listed);
+        self.looked.set(listed);
         self.away.set(away);
         new
     }
@@ -210,6 +221,7 @@ mod tests {
                 // SAFETY: a block of the span that nobody uses.
                 assert!(unsafe { span.put(*block) });
             }
+            assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_gaps());
             assert_eq!(new, span.gone());
             assert_eq!(span.free_blocks() + span.away_blocks(), before, "class {class}");
@@ -220,6 +232,7 @@ mod tests {
             }
             assert!(!span.has_gap(), "not before the pages are gone");
             span.opened();
+            assert!(!span.is_sparse() && !span.is_quiet(), "once is enough");
             let mut back: Vec<usize> = span.list().collect();
             while span.has_gap() {
                 let (from, to) = span.fill_gap();
