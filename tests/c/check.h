@@ -5,6 +5,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -115,6 +116,30 @@ static inline void reap(pid_t child) {
     int status;
     CHECK(waitpid(child, &status, 0) > 0, "child %d cannot be waited for", child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x", status);
+}
+
+/* Waits until every other thread of this process sleeps, as the kernel sees it: on a busy machine one may not have run yet that
+   was woken long ago. */
+static inline void wait_for_sleep(void) {
+    for (int tries = 0; tries < 10000; tries++) {
+        DIR *threads = opendir("/proc/self/task");
+        CHECK(threads != NULL, "/proc/self/task cannot be read");
+        int awake = 0;
+        for (struct dirent *thread; (thread = readdir(threads));) {
+            char path[300], text[512] = {0};
+            if (thread->d_name[0] == '.' || atoi(thread->d_name) == getpid()) continue;
+            snprintf(path, sizeof path, "/proc/self/task/%s/stat", thread->d_name);
+            int file = open(path, O_RDONLY | O_CLOEXEC);
+            if (file < 0) continue;
+            const char *state = read(file, text, sizeof text - 1) > 0 ? strrchr(text, ')') : NULL;
+            close(file);
+            awake += state && state[2] != 'S';
+        }
+        closedir(threads);
+        if (!awake) return;
+        usleep(1000);
+    }
+    CHECK(0, "a thread never sleeps");
 }
 
 #endif

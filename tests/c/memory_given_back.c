@@ -51,6 +51,7 @@ int main(int argc, char **argv) {
             pthread_barrier_wait(&ready);
             CHECK(resident() > before + (100 << 20), "the program was large");
             for (int i = 0; i < THREADS; i++) free_shuffled(blocks[i], BLOCKS);
+            wait_for_sleep();
             malloc_trim(0);
             after = resident();
             pthread_barrier_wait(&done);

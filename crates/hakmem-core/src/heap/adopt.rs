@@ -3,7 +3,7 @@
 //! # Safety
 //! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
 
-use super::{Big, GROUND, Heap, Status, Tally};
+use super::{Big, GROUND, Heap, Status, Tally, allowance};
 use crate::bell;
 use crate::meta;
 use crate::pagemap;
@@ -70,6 +70,7 @@ pub(super) fn attach() -> Option<&'static Heap> {
     heap.thread.store(task::id(), Relaxed);
     heap.set_status(Status::Owned);
     OWNED.fetch_add(1, Relaxed);
+    heap.start_small();
     slot::set_state(heap.anchor());
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
@@ -168,6 +169,7 @@ pub extern "C" fn after_fork_in_child() {
             POOL.push(heap);
         }
     }
+    allowance::after_fork_in_child();
 }
 
 static STRAY_FREES: [AtomicU64; CLASSES] = [const { AtomicU64::new(0) }; CLASSES];

@@ -122,6 +122,7 @@ impl Heap {
         self.set_status(Status::Taken);
         self.send_all();
         inside.empty();
+        self.start_small();
         true
     }
 

@@ -32,6 +32,7 @@
 
 mod adopt;
 mod alloc;
+mod allowance;
 mod census;
 mod free;
 mod gaps;
@@ -60,6 +61,7 @@ use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, SPAN_SLABS, TABLE_MAX, 
 use crate::span::SpanList;
 use crate::sync::{Counter, Linked};
 use crate::turn;
+use allowance::Allowance;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ops::Deref;
@@ -100,6 +102,10 @@ pub struct Lane {
     fresh: Cell<bool>,
     /// Whether the bin gave blocks to spans that it has not looked for since.
     flushed: Cell<bool>,
+    /// Whether it did so because the class has more spans than it has bought.
+    short: Cell<bool>,
+    /// Spans that were bought: see `allowance`.
+    bought: Cell<u8>,
     held: Cell<u32>,
     granted: Cell<u32>,
     /// Blocks the bin may hold.
@@ -205,6 +211,7 @@ pub struct Heap {
     seen: AtomicUsize,
     /// Pages of its spans that are gone. Under the lock.
     gone: Counter,
+    allowance: Allowance,
     outgoing: [Outgoing; ROUTES],
     /// Medium and large blocks.
     tallies: [Tally; 2],
@@ -214,7 +221,8 @@ pub struct Heap {
     lanes: [Lane; CLASSES],
 }
 
-const SHARED_BYTES: usize = 96 + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>() + size_of::<Shelf>();
+const SHARED_BYTES: usize =
+    96 + size_of::<Allowance>() + ROUTES * size_of::<Outgoing>() + 2 * size_of::<Tally>() + size_of::<Shelf>();
 
 const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
@@ -398,11 +406,17 @@ impl Heap {
 
     /// Sets how many frees may come before the list is settled again.
     fn grant(&self, class: usize) {
+        self.grant_within(class, self.blocks_out_unless_owned(class).unwrap_or(u32::MAX));
+    }
+
+    /// The same where the bin must be settled after `most` frees: the last of the blocks that are out may be the last that needs
+    /// spans that are not bought.
+    fn grant_within(&self, class: usize, most: u32) {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
         // Settling costs a jump that was not foreseen and some thirty instructions: this spreads them, at the price of a
         // list that may be longer than its limit by as much.
         let least = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(8, 64);
-        let room = lane.limit.get().saturating_sub(lane.held.get()).max(least);
+        let room = lane.limit.get().saturating_sub(lane.held.get()).max(least).min(most).max(1);
         lane.granted.set(room);
         bin.room.store(room, Relaxed);
     }

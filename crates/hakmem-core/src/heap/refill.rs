@@ -3,7 +3,8 @@
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
-use super::{Heap, Inside, adopt, class_in, entry_for, is_small};
+use super::allowance::{CAPACITY, MISS};
+use super::{Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
 use crate::bell;
 use crate::guard;
 use crate::kept;
@@ -32,8 +33,11 @@ impl Heap {
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
         self.tick();
+        if lane.short.replace(false) && self.note_trouble(MISS) {
+            self.flush_all();
+        }
         self.settle(class);
-        lane.limit.set(most_held(class));
+        self.set_limit(class, self.blocks_out_unless_owned(class));
         lane.held.set(0);
         lane.refills.add(1);
         self.send_all();
@@ -87,6 +91,8 @@ impl Heap {
         // From here on others find the span, who touch it under the lock only; this was done without.
         pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
+        self.buy_spans(class);
+        self.set_limit(class, self.blocks_out_unless_owned(class));
         true
     }
 
@@ -98,18 +104,53 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit.
+    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit, or empties
+    /// it where the class has spans that it has not bought and nothing needs them any more.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
         let lane = &self.lanes[class];
         self.settle(class);
-        lane.limit.set(most_held(class));
+        if self.owns_spans(class) || self.buy_spans(class) {
+            self.set_limit(class, None);
+            self.flush_above_limit(class);
+            return self.grant(class);
+        }
+        let out = self.blocks_out(class);
+        if out == 0 {
+            lane.short.set(true);
+            return self.enter().empty_class(class);
+        }
         if lane.held.get() >= lane.limit.get() {
+            self.set_limit(class, Some(out));
+            lane.short.set(self.flush_above_limit(class));
+        }
+        self.grant_within(class, out);
+        if self.note_trouble(1) {
+            self.flush_all();
+        }
+    }
+
+    /// Makes room in a settled bin if it holds its limit; whether it did.
+    fn flush_above_limit(&self, class: usize) -> bool {
+        let lane = &self.lanes[class];
+        let full = lane.held.get() >= lane.limit.get();
+        if full {
             lane.flushed.set(true);
             self.flush(class, (lane.held.get() - lane.limit.get() + lane.limit.get() / 4).max(1));
         }
-        self.grant(class);
+        full
+    }
+
+    /// Sets how many blocks the bin may hold: as many as policy lets it in spans that were bought. Others are kept by `out` blocks
+    /// that are in use: twice as many as these.
+    fn set_limit(&self, class: usize, out: Option<u32>) {
+        let (lane, most) = (&self.lanes[class], most_held(class));
+        let limit = out.map_or(most, |out| {
+            let few = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(2, 64);
+            (u32::from(lane.bought.get()) * CAPACITY[class]).max(few).max(out.saturating_mul(2)).min(most)
+        });
+        lane.limit.set(limit);
     }
 
     /// Gives the latest `count` blocks of a settled bin back to their spans: those that are in the cache, where the oldest would
@@ -157,6 +198,9 @@ impl Heap {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
         if ticks.is_multiple_of(TICKS) {
+            if self.keep_to_share() {
+                self.flush_all();
+            }
             bell::ring();
             if space::pass_is_due()
                 && let Some(_turn) = turn::take()
@@ -170,15 +214,11 @@ impl Heap {
     }
 }
 
-/// Blocks of `class` that policy lets a bin hold: bounded for the class, and by this thread's share of what all threads may
-/// keep, taken as if it used eight classes much.
+/// Blocks of `class` that policy lets a bin hold.
 fn most_held(class: usize) -> u32 {
-    const CLASSES_USED: usize = 8;
     let policy = policy::current();
-    let share = policy.cache_total / (adopt::owned().max(1) * CLASSES_USED);
-    let bytes = policy.cache_bytes.min(share);
-    let least = if bytes >= 2 * SMALL_MAX { 8 } else { 2 };
-    (bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
+    let least = if policy.cache_bytes >= 2 * SMALL_MAX { 8 } else { 2 };
+    (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
 /// The span that a block of ours lies in, or a run that is not used up.
@@ -239,7 +279,7 @@ impl Inside<'_> {
             if bin.head.load(Relaxed) == block {
                 lane.received.add(1);
                 guard::freed_twice(block as *mut u8);
-            } else if lane.held.get() < lane.limit.get() {
+            } else if lane.bought.get() != 0 && lane.held.get() < lane.limit.get() {
                 // SAFETY: as above; the bin is the owner's, which this is.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
                 bin.head.store(block, Relaxed);
@@ -247,6 +287,7 @@ impl Inside<'_> {
                 lane.received.add(1);
             } else {
                 lane.received.add(1);
+                lane.flushed.set(true);
                 // SAFETY: a free block of this heap.
                 unsafe { self.put(block) };
             }
@@ -325,17 +366,21 @@ impl Inside<'_> {
 
     /// Gives everything the heap has at hand back to its spans. By its owner, or by who acts as the owner.
     pub(super) fn empty(&self) {
-        for class in 0..CLASSES {
-            self.heap.settle(class);
-            let list = self.heap.bins[class].head.swap(0, Relaxed);
-            // SAFETY: the bin's list, blocks of this heap.
-            unsafe { self.put_all(list) };
-            self.heap.lanes[class].held.set(0);
-            self.heap.grant(class);
-            self.return_run(class);
-        }
+        self.heap.sell_all();
+        (0..CLASSES).filter(|class| self.heap.spans_held(*class) != 0).for_each(|class| self.empty_class(class));
         self.empty_shelf();
         self.drain_to_spans();
+    }
+
+    /// The same for one class.
+    fn empty_class(&self, class: usize) {
+        self.heap.settle(class);
+        let list = self.heap.bins[class].head.swap(0, Relaxed);
+        // SAFETY: the bin's list, blocks of this heap.
+        unsafe { self.put_all(list) };
+        self.heap.lanes[class].held.set(0);
+        self.return_run(class);
+        self.heap.grant(class);
     }
 
     /// Gives the unused part of a run back to its span.

@@ -5,10 +5,10 @@
 //! allocated it.
 //!
 //! ```text
-//!   bytes  =  sum over the blocks on the shelf of their slabs  <=  allowance
+//!   bytes  =  sum over the blocks on the shelf of their slabs  <=  what it may hold, after each free
 //! ```
 //!
-//! The allowance is a share of what the thread has of medium blocks, so that the shelf never costs much beside them. Who must leave
+//! It may hold a share of what the thread has of medium blocks, so that the shelf never costs much beside them. Who must leave
 //! is one of which there are most: with sizes at random that misses least. A shelf that was not used from one purge pass to
 //! the next is cleared.
 //!
@@ -105,7 +105,7 @@ impl Shelf {
 
 impl Heap {
     /// What the shelf may hold, in bytes.
-    fn allowance(&self) -> usize {
+    fn most_shelved(&self) -> usize {
         // A thread that frees what others allocated has less than nothing.
         let has = (self.tallies[Big::Medium as usize].bytes.get() as isize).max(0) as usize;
         (has / SHARE).max(LEAST).min(policy::current().cache_total / adopt::owned().max(1))
@@ -126,10 +126,10 @@ impl Heap {
         let span = medium::at(address)?;
         let bytes = span.bytes();
         let more = span.slabs() * SLAB;
-        let allowance = self.allowance();
+        let most = self.most_shelved();
         self.shelf.used.set(true);
-        let stays = more <= allowance;
-        let room = if stays { allowance - more } else { allowance };
+        let stays = more <= most;
+        let room = if stays { most - more } else { most };
         while self.shelf.bytes() as usize > room
             && let Some(other) = self.shelf.take_of_most()
         {

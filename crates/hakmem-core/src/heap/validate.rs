@@ -10,6 +10,7 @@
 //! # Safety
 //! Lists are followed through blocks that the page map says are ours, for no more steps than they may have.
 
+use super::allowance::{bought_by_all, span_bytes};
 use super::{Heap, Status, anchor_in, class_in, is_small, row};
 use crate::medium;
 use crate::pagemap;
@@ -43,6 +44,14 @@ pub fn validate() -> Result<u64, Fault> {
         }
         check_shelf(heap)?;
     }
+    let bought =
+        |heap: &Heap| (0..CLASSES).map(|class| usize::from(heap.lanes[class].bought.get()) * span_bytes(class)).sum();
+    for heap in Heap::all() {
+        let spans: usize = bought(heap);
+        check(spans <= heap.bought(), "what classes have bought their heap has bought", spans)?;
+    }
+    let all = Heap::all().map(Heap::bought).sum();
+    check(bought_by_all() == all, "what all have bought is the sum of what each has", all)?;
     let mut live = 0;
     for (class, out) in out.iter().enumerate() {
         let row = row(class);

@@ -96,7 +96,7 @@ numbers! {
     cache_blocks = 1024, 1 => 32768, "blocks", "HAKMEM_CACHE_BLOCKS",
         "The same bound as a number of blocks; the smaller of the two counts.";
     cache_total = 64 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_CACHE_TOTAL",
-        "What all threads together may keep at hand, about: with more threads each class of each thread gets less.";
+        "What all threads together may keep at hand, in whole spans; and in medium blocks as much again.";
     remote_batch = 64, 1 => 1024, "blocks", "HAKMEM_REMOTE_BATCH",
         "Blocks of another thread that are collected before they are handed over to it in one step.";
     remote_bytes = 32 * KIB, 0 => 4 * MIB, "bytes", "HAKMEM_REMOTE_BYTES",
@@ -172,6 +172,7 @@ pub static PROFILES: &[Profile] = &[
         values: &[
             ("cache_bytes", 8 * KIB),
             ("cache_blocks", 64),
+            ("cache_total", 8 * MIB),
             ("decay_ms", 50),
             ("retain_bytes", 8 * MIB),
             ("scavenge_from", 8 * MIB),
@@ -199,6 +200,7 @@ impl Snapshot {
         Snapshot {
             cache_bytes: self.cache_bytes.min(small.cache_bytes),
             cache_blocks: self.cache_blocks.min(small.cache_blocks),
+            cache_total: self.cache_total.min(small.cache_total),
             retain_bytes: self.retain_bytes.min(small.retain_bytes),
             ..*self
         }
@@ -288,7 +290,7 @@ mod tests {
             short.cache_bytes < Snapshot::DEFAULT.cache_bytes && short.retain_bytes < Snapshot::DEFAULT.retain_bytes
         );
         assert_eq!(short.decay_ms, Snapshot::DEFAULT.decay_ms);
-        let tiny = Snapshot { cache_bytes: 100, cache_blocks: 1, retain_bytes: 0, ..Snapshot::DEFAULT };
+        let tiny = Snapshot { cache_bytes: 100, cache_blocks: 1, cache_total: 0, retain_bytes: 0, ..Snapshot::DEFAULT };
         assert_eq!(tiny.with_short_caches(), tiny);
     }
 

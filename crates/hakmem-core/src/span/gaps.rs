@@ -5,6 +5,7 @@
 //! ```
 //!
 //! A block that is away is free, carved, and not on the list, which would have to run through it. Its span counts it in `away`.
+//! Blocks not yet carved count as carved and free from then on, where the span's pages have old contents from a span before it.
 //! Gaps are filled again as runs: lowest block first, touched as they are used.
 //!
 //! # Safety
@@ -92,9 +93,14 @@ impl Span {
         self.opening.get()
     }
 
+    /// Blocks not yet carved, where their pages hold old contents.
+    fn uncarved_in_old_pages(&self) -> u32 {
+        if self.fresh.get() { 0 } else { self.capacity() - self.carved_blocks() }
+    }
+
     /// Whether as much of it is free as at the last look, and enough to look closer, once.
     pub fn is_quiet(&self) -> bool {
-        let free = self.free_blocks();
+        let free = self.free_blocks() + self.uncarved_in_old_pages();
         let enough = free as usize * self.block_size() >= PAGE;
         let before = self.looked.replace(free);
         if before != free {
@@ -114,7 +120,7 @@ impl Span {
     /// Opens gaps: takes all blocks off the list that overlap pages of which nothing is in use, and returns these pages, which the
     /// caller gives back before it calls [`opened`](Self::opened). What stays on the list stands there lowest first.
     pub fn open_gaps(&self) -> Pages {
-        let carved = self.carved_blocks() as usize;
+        let touched = (self.carved_blocks() + self.uncarved_in_old_pages()) as usize;
         let mut free = Blocks([0; MOST_BLOCKS.div_ceil(64)]);
         for block in self.list() {
             free.add((block - self.base()) / self.block_size());
@@ -123,10 +129,11 @@ impl Span {
             let (from, to) = self.blocks_of(first, count);
             (from..to).for_each(|block| free.add(block));
         }
+        (self.carved_blocks() as usize..touched).for_each(|block| free.add(block));
         let mut empty: Pages = 0;
         for page in 0..self.slabs() * SLAB / PAGE {
             let (from, to) = self.blocks_of(page, 1);
-            if to <= carved && from < to && (from..to).all(|block| free.has(block)) {
+            if to <= touched && from < to && (from..to).all(|block| free.has(block)) {
                 empty |= 1 << page;
             }
         }
@@ -137,10 +144,11 @@ impl Span {
             return 0;
         }
         self.gone.set(empty | self.gone());
+        self.carved.set(touched as u32);
         self.opening.set(true);
         self.list.set(0);
         let (mut listed, mut away) = (0, 0);
-        for block in (0..carved).rev().filter(|block| free.has(*block)) {
+        for block in (0..touched).rev().filter(|block| free.has(*block)) {
             if self.pages_of(block) & self.gone() != 0 {
                 away += 1;
             } else {
@@ -243,6 +251,36 @@ mod tests {
             assert_eq!(back, expected, "each block once, class {class}");
             assert_eq!((span.gone(), span.away_blocks()), (0, 0));
             run.release();
+        }
+    }
+
+    #[test]
+    fn what_was_not_carved_is_a_gap_only_where_its_pages_are_old() {
+        for class in 0..CLASSES {
+            let slabs = SPAN_SLABS[class] as usize;
+            for fresh in [true, false] {
+                let run = segment::map(slabs).expect("memory");
+                let span = run.span();
+                span.start(run.base(), class, fresh);
+                let (first, end, _) = span.take_run();
+                let size = BLOCK_SIZE[class] as usize;
+                let spare = span.return_run(first + size, end);
+                let new = span.open_gaps();
+                assert_eq!(new == 0, fresh, "class {class}");
+                assert_eq!(new & span.pages_of(0), 0, "what is in use stays");
+                span.opened();
+                let room = span.back_blocks() + span.capacity() - span.carved_blocks();
+                assert_eq!((room, span.away_blocks()), (spare, span.count_away()));
+                let mut back: Vec<usize> = span.list().collect();
+                while span.has_gap() {
+                    let (from, to) = span.fill_gap();
+                    back.extend((from..to).step_by(size));
+                }
+                back.sort_unstable();
+                let expected: Vec<usize> = (first + size..end).step_by(size).collect();
+                assert_eq!(back, if fresh { Vec::new() } else { expected }, "each block once, class {class}");
+                run.release();
+            }
         }
     }
 }
