@@ -6,28 +6,14 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
+mod clock;
+
 use hakmem_core::{footprint, heap, kept, limits, meta, policy, space};
-use hakmem_os::kernel::{Kernel, real, replace};
+use hakmem_os::kernel::replace;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 const MIB: usize = 1 << 20;
-
-static TIME: AtomicUsize = AtomicUsize::new(0);
-
-/// The real kernel with a clock that is turned by hand.
-static FAKE: Kernel = Kernel {
-    map: |hint, len, lazy| (real().map)(hint, len, lazy),
-    // SAFETY: passed on with the caller's obligations.
-    unmap: |at, len| unsafe { (real().unmap)(at, len) },
-    // SAFETY: as above.
-    purge: |at, len| unsafe { (real().purge)(at, len) },
-    // SAFETY: as above.
-    remap: |at, old, new, to| unsafe { (real().remap)(at, old, new, to) },
-    // SAFETY: as above.
-    advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
-    now: || TIME.load(Relaxed) as u64,
-};
 
 /// Allocates and writes; false where the allocation fails.
 fn add(blocks: &mut Vec<(*mut u8, usize)>, size: usize) -> bool {
@@ -53,7 +39,7 @@ fn free(blocks: &mut Vec<(*mut u8, usize)>, keep: usize) {
 
 #[test]
 fn limits_hold_and_change_nothing_for_good() {
-    replace(Some(&FAKE));
+    replace(Some(&clock::KERNEL));
     the_hard_limit_is_never_exceeded();
     caches_are_short_while_the_soft_limit_is_reached();
     replace(None);
@@ -124,7 +110,7 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
         assert_eq!((limits.soft_times, limits.short_caches), (before + round, 1), "round {round}");
         assert!(policy::current().cache_bytes < usual.cache_bytes);
         free(&mut blocks, 20);
-        TIME.fetch_add(usual.decay_ms, Relaxed);
+        clock::turn(usual.decay_ms);
         // The first pass gives back what is free, and the next one finds that it was enough.
         limits::follow();
         limits::follow();

@@ -3,29 +3,14 @@
 //! # Safety
 //! Blocks are freed once, and not used after that.
 
+mod clock;
+
 use hakmem_core::{heap, policy, stats};
-use hakmem_os::kernel::{Kernel, real, replace};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::kernel::replace;
 use std::thread;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-
-static TIME: AtomicUsize = AtomicUsize::new(1000);
-
-/// The real kernel with a clock that is turned by hand.
-static FAKE: Kernel = Kernel {
-    map: |hint, len, lazy| (real().map)(hint, len, lazy),
-    // SAFETY: passed on with the caller's obligations.
-    unmap: |at, len| unsafe { (real().unmap)(at, len) },
-    // SAFETY: as above.
-    purge: |at, len| unsafe { (real().purge)(at, len) },
-    // SAFETY: as above.
-    remap: |at, old, new, to| unsafe { (real().remap)(at, old, new, to) },
-    // SAFETY: as above.
-    advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
-    now: || TIME.load(Relaxed) as u64,
-};
 
 fn free(blocks: impl IntoIterator<Item = usize>) {
     // SAFETY: live blocks, each once.
@@ -47,7 +32,7 @@ fn shelved() -> usize {
 /// The processes' settings and clock are one, so one test looks at one after the other.
 #[test]
 fn medium_blocks_wait_for_the_thread_that_freed_them() {
-    replace(Some(&FAKE));
+    replace(Some(&clock::KERNEL));
     what_is_freed_comes_back();
     a_shelf_is_small_beside_what_its_thread_has();
     what_is_not_wanted_leaves();
@@ -96,13 +81,13 @@ fn what_is_not_wanted_leaves() {
     some_slow_paths();
     free([allocate(100 * KIB)]);
     for _ in 0..3 {
-        TIME.fetch_add(policy::current().decay_ms, Relaxed);
+        clock::turn(policy::current().decay_ms);
         free([allocate(100 * KIB)]);
         some_slow_paths();
         assert_eq!(shelved(), 128 * KIB, "used between two passes, it stays");
     }
     for _ in 0..2 {
-        TIME.fetch_add(policy::current().decay_ms, Relaxed);
+        clock::turn(policy::current().decay_ms);
         some_slow_paths();
     }
     assert_eq!(shelved(), 0, "not used between two passes, it leaves");
