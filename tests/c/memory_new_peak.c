@@ -1,4 +1,4 @@
-/* Where a program needs more memory than ever before, what is free goes back first: blocks of one kind that were freed do not add to
+/* Where a program needs more memory than ever before, what lies idle goes back first: blocks of one kind that were freed do not add to
    the peak of those of another. And a program that changes between the two all the time comes to rest: the kernel has
    nothing to do for it in the end. Run with a decay of an hour, so that nothing else gives memory back. */
 #include "check.h"

@@ -7,7 +7,7 @@
 //! Purged is what was given back, or never handed out; so whatever of ours is resident is used, and a bound on `used` is one
 //! on resident memory. Memory is taken before it is mapped or handed out, and given when it was purged or unmapped.
 //!
-//! Where more is used than ever before, attention is demanded too: what is free had better go back first. The next time is a
+//! Where more is used than ever before, attention is demanded too: what lies idle had better go back first. The next time is a
 //! sixteenth further on, so a process whose work changes all the time comes to rest, at the peak that it would have had anyhow.
 
 use core::sync::atomic::{
@@ -30,8 +30,8 @@ static ABOVE: AtomicBool = AtomicBool::new(false);
 static CROSSINGS: AtomicUsize = AtomicUsize::new(0);
 /// How often the hard limit refused something.
 static REFUSALS: AtomicUsize = AtomicUsize::new(0);
-/// More than this in use is a new peak. The first is small, but not so small that a program on its way there would pay.
-static MARK: AtomicUsize = AtomicUsize::new(4 << 20);
+/// More than this in use is a new peak. Below the first one there is little to gain.
+static MARK: AtomicUsize = AtomicUsize::new(32 << 20);
 /// How far a new peak is from the one before it, as a part of that.
 const STEP: usize = 16;
 

@@ -5,7 +5,9 @@
 
 use super::{Heap, collect};
 use crate::footprint;
+use crate::kept;
 use crate::limits;
+use crate::space;
 use crate::turn;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
@@ -55,10 +57,9 @@ fn see_to_demand() {
     } else if demand & footprint::NEW_PEAK != 0
         && let Some(_turn) = turn::take()
     {
-        if let Some(heap) = Heap::for_slow_path() {
-            heap.flush_all();
-        }
-        limits::ease();
+        // What was used since the peak before this one is likely to be used again.
+        space::purge(false);
+        kept::release(false);
     }
 }
 
