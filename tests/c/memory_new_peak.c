@@ -4,11 +4,11 @@
 #include "check.h"
 #include <hakmem.h>
 
-enum { TOTAL = 48 << 20, SMALL = 1000, LARGE = 3 << 20, CHANGES = 100, CALLS_ALLOWED = 10 };
+enum { TOTAL = 96 << 20, SMALL = 1000, LARGE = 3 << 20, CHANGES = 100, CALLS_ALLOWED = 10 };
 
 static void *blocks[TOTAL / SMALL];
 
-/* Allocates 48 MB in blocks of `size` bytes, writes to all of it, and frees them. */
+/* Allocates 96 MB in blocks of `size` bytes, writes to all of it, and frees them. */
 static void work(size_t size) {
     for (size_t i = 0; i < TOTAL / size; i++) {
         blocks[i] = malloc(size);

@@ -31,7 +31,7 @@ static CROSSINGS: AtomicUsize = AtomicUsize::new(0);
 /// How often the hard limit refused something.
 static REFUSALS: AtomicUsize = AtomicUsize::new(0);
 /// More than this in use is a new peak. Below the first one there is little to gain.
-static MARK: AtomicUsize = AtomicUsize::new(32 << 20);
+static MARK: AtomicUsize = AtomicUsize::new(64 << 20);
 /// How far a new peak is from the one before it, as a part of that.
 const STEP: usize = 16;
 
