@@ -63,15 +63,16 @@ pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) 
     }
 }
 
-/// In a child just forked, for segment number `index`: a thread that is no more may have been in the middle of publishing.
+/// In a child just forked, for segment number `index`: a thread that is no more, the scavenger too, may have been in the middle of
+/// publishing. Writes only what is wrong, since the child shares its memory with the parent until it writes.
 pub fn publish_again(index: usize, published: &AtomicU32, Summary(summary): Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
-    published.store(summary, Relaxed);
-    for (level, bitmap) in ROOM[word / STRIPE].iter().enumerate() {
-        if summary & 1 << level != 0 {
-            bitmap[word % STRIPE].fetch_or(bit, Relaxed);
-        } else {
-            bitmap[word % STRIPE].fetch_and(!bit, Relaxed);
+    if published.load(Relaxed) != summary {
+        published.store(summary, Relaxed);
+    }
+    for (level, bitmap) in ROOM[word / STRIPE].iter().map(|bitmap| &bitmap[word % STRIPE]).enumerate() {
+        if (bitmap.load(Relaxed) & bit != 0) != (summary & 1 << level != 0) {
+            bitmap.fetch_xor(bit, Relaxed);
         }
     }
 }
@@ -136,4 +137,25 @@ pub fn mapped() -> usize {
 pub fn must_purge(slabs: usize) -> bool {
     let policy = policy::current();
     policy.decay_ms == 0 || (dirty() + slabs) * SLAB > policy.retain_bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_say_what_is_published_also_after_a_fork_in_the_middle() {
+        let (index, published) = (SEGMENTS - 7, AtomicU32::new(0));
+        let found = |levels| candidates(levels, SEGMENTS - 1).any(|candidate| candidate == index);
+        publish(index, &published, || Summary::new(4, true));
+        assert!(found([0, 2]) && found([DIRTY, 2]) && !found([3, 3]));
+        publish(index, &published, || Summary::new(16, false));
+        assert!(found([4, 4]) && !found([DIRTY, DIRTY]));
+        // Whoever was to turn the bits over is no more.
+        published.store(Summary::new(1, true).0, Relaxed);
+        publish_again(index, &published, Summary::new(1, true));
+        assert!(found([DIRTY, 0]) && !found([1, 1]));
+        publish(index, &published, || Summary::new(0, false));
+        assert!((0..LEVELS).all(|level| !found([level, level])));
+    }
 }

@@ -146,9 +146,8 @@ pub extern "C" fn after_fork_in_child() {
         0 | EXITING => None,
         anchor => Some(Heap::at_anchor(anchor)),
     };
-    if OWNED.swap(usize::from(mine.is_some()), Relaxed) > 1 {
-        segment::after_fork_in_child();
-    }
+    OWNED.store(usize::from(mine.is_some()), Relaxed);
+    segment::after_fork_in_child();
     if let Some(heap) = mine {
         heap.thread.store(task::id(), Relaxed);
     }

@@ -329,8 +329,11 @@ impl Inside<'_> {
                     block = next;
                 }
             }
-            self.heap.lanes[span.class()].spare.add(count);
-            self.list_or_retire(span);
+            // A span that nothing came back to may be retired already.
+            if count != 0 {
+                self.heap.lanes[span.class()].spare.add(count);
+                self.list_or_retire(span);
+            }
         }
     }
 
