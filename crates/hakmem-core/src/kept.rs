@@ -17,6 +17,7 @@ use crate::footprint;
 use crate::meta;
 use crate::pagemap;
 use crate::policy;
+use crate::segment::Purge;
 use crate::sizes::{SEGMENT, SLAB};
 use crate::sync::{Linked, Stack};
 use core::ptr;
@@ -38,7 +39,7 @@ pub struct Mapping {
     /// The number of the call that mapped it, also of its parts; [`MIXED`] where it was joined from several, which the kernel
     /// may see apart, and then resizes none.
     origin: AtomicUsize,
-    /// Purge passes that found it kept.
+    /// Passes of the decay that found it kept.
     age: AtomicUsize,
     link: AtomicPtr<Mapping>,
 }
@@ -267,12 +268,12 @@ pub fn release_excess(bytes: usize) {
     while KEPT_BYTES.load(Relaxed) != 0
         && MAPPED_BYTES.load(Relaxed) + bytes > most + most / 8
         && let Some(mapping) = take_least(|mapping| Some(usize::MAX - mapping.age.load(Relaxed)))
-        && unmap_or_wait(mapping)
+        && unmap_or_wait(mapping) != 0
     {}
 }
 
-/// Unmaps. Where the kernel refuses (too many mappings, say) the mapping serves again, or waits for the next pass.
-fn unmap_or_wait(mapping: &'static Mapping) -> bool {
+/// Unmaps; how many bytes. Where the kernel refuses (too many mappings, say) the mapping serves again, or waits for the next pass.
+fn unmap_or_wait(mapping: &'static Mapping) -> usize {
     let (base, bytes) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
     pagemap::set(base, 1, 0);
     // SAFETY: the mapping belongs to this descriptor, which this thread took for itself.
@@ -283,43 +284,53 @@ fn unmap_or_wait(mapping: &'static Mapping) -> bool {
             KEPT_BYTES.fetch_add(bytes, Relaxed);
             STUCK.push(mapping);
         }
-        return false;
+        return 0;
     }
     REFUSED.store(false, Relaxed);
     note_unmapped(bytes);
     SPARE.push(mapping);
-    true
+    bytes
 }
 
-/// Unmaps kept mappings: all, or those that an earlier pass found kept already. Returns whether there were any.
-pub fn release(everything: bool) -> bool {
-    let live = live();
-    let faded = live.max(PEAK.load(Relaxed) / 2);
-    PEAK.store(if everything { live } else { faded }, Relaxed);
-    let mut any = false;
-    while let Some(mapping) = STUCK.pop() {
-        KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
-        if !unmap_or_wait(mapping) {
-            break;
-        }
-        any = true;
+/// Unmaps kept mappings; how many bytes.
+pub fn release(which: Purge) -> usize {
+    let mut released = 0;
+    if !matches!(which, Purge::Bytes(_)) {
+        let live = live();
+        PEAK.store(if which == Purge::All { live } else { live.max(PEAK.load(Relaxed) / 2) }, Relaxed);
+        released += release_stuck();
     }
     for slot in &KEPT {
         // SAFETY: null or a descriptor.
         let Some(mapping) = (unsafe { slot.load(Acquire).as_ref() }) else { continue };
-        if !everything && mapping.age.fetch_add(1, Relaxed) == 0 {
-            continue;
-        }
-        if let Some(mapping) = take_out(slot, mapping) {
-            any |= unmap_or_wait(mapping);
+        let goes = match which {
+            Purge::All => true,
+            Purge::Aged => mapping.age.fetch_add(1, Relaxed) != 0,
+            Purge::Bytes(most) => released + mapping.bytes.load(Relaxed) <= most,
+        };
+        if goes && let Some(mapping) = take_out(slot, mapping) {
+            released += unmap_or_wait(mapping);
         }
     }
-    any
+    released
+}
+
+/// Tries again to unmap what the kernel refused to; how many bytes.
+fn release_stuck() -> usize {
+    let mut released = 0;
+    while let Some(mapping) = STUCK.pop() {
+        KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
+        match unmap_or_wait(mapping) {
+            0 => break,
+            bytes => released += bytes,
+        }
+    }
+    released
 }
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    footprint::take(bytes) || release(true) && footprint::take(bytes)
+    footprint::take(bytes) || release(Purge::All) != 0 && footprint::take(bytes)
 }
 
 /// Notes bytes mapped for large blocks, which were taken.
@@ -425,7 +436,7 @@ mod tests {
             assert_eq!(word, base + part);
         }
         keep(grown);
-        assert!(release(true));
+        assert_ne!(release(Purge::All), 0);
         assert_eq!(extent(), Extent::default());
     }
 
@@ -449,7 +460,7 @@ mod tests {
         assert_eq!(extent().kept, 2 * PART - 2 * PART / 3);
         assert!(!third.grow(PART), "a part of what was joined");
         keep(third);
-        assert!(release(true));
+        assert_ne!(release(Purge::All), 0);
         assert_eq!(extent(), Extent::default());
     }
 }

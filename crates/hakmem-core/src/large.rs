@@ -7,6 +7,7 @@ use crate::footprint;
 use crate::kept::{self, Mapping};
 use crate::pagemap;
 use crate::pages;
+use crate::segment::Purge;
 use crate::sizes::{REQUEST_MAX, SEGMENT, SLAB};
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
@@ -47,7 +48,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
     let huge = !sparse && pages::huge_block(bytes);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
-    if base == 0 && kept::release(true) {
+    if base == 0 && kept::release(Purge::All) != 0 {
         base = vm::map_aligned(bytes, align);
     }
     if base == 0 || !pagemap::cover(base, SLAB) {

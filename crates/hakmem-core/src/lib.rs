@@ -21,16 +21,18 @@
 //! 17. `kept` - mappings of large blocks, live and kept for the next
 //! 18. `large` - blocks that are mappings of their own
 //! 19. `limits` - what happens at a limit of ours or the system's
-//! 20. `heap` - thread heaps: the fast paths and their cold twins
-//! 21. `scavenger` - the thread that gives memory back while the program idles
-//! 22. `stats` - counters folded into a report
-//! 23. `process` - settings from the environment, start and end
+//! 20. `decay` - when free memory goes back by itself
+//! 21. `heap` - thread heaps: the fast paths and their cold twins
+//! 22. `scavenger` - the thread that gives memory back while the program idles
+//! 23. `stats` - counters folded into a report
+//! 24. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod bell;
+pub mod decay;
 pub mod footprint;
 pub mod foreign;
 pub mod guard;

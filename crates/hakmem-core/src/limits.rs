@@ -17,6 +17,7 @@ use crate::footprint::{self, NONE};
 use crate::kept;
 use crate::meta;
 use crate::policy::{self, Snapshot};
+use crate::segment::Purge;
 use crate::space;
 use core::ffi::c_void;
 use core::ptr;
@@ -174,9 +175,7 @@ fn system() -> Reading {
 
 /// Gives all free memory back to the system; whether there was any.
 pub fn ease() -> bool {
-    let slabs = space::purge(true);
-    let mappings = kept::release(true);
-    slabs || mappings
+    space::purge(Purge::All) + kept::release(Purge::All) != 0
 }
 
 /// The policy that was in force, and the same with short caches: made once.

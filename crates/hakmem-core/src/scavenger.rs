@@ -7,12 +7,11 @@
 //! It runs without a thread-local slot of its own, so nothing here may allocate or free blocks.
 
 use crate::bell;
+use crate::decay;
 use crate::heap;
 use crate::kept;
-use crate::limits;
 use crate::policy;
 use crate::room;
-use crate::space;
 use crate::turn;
 use hakmem_os::helper;
 
@@ -42,10 +41,7 @@ extern "C" fn run() -> ! {
         bell::nap(interval);
         bell::listen();
         let Some(turn) = turn::take() else { continue };
-        if space::pass_is_due() {
-            limits::follow();
-            space::purge(false);
-            kept::release(false);
+        if decay::see_to_it() {
             heap::open_gaps(false);
         }
         let heaps = heap::take_from_idle();

@@ -36,7 +36,7 @@ use hakmem_os::vm;
 pub struct Segment {
     /// Low half: slabs that are free. High half: those of them that hold old contents.
     state: AtomicU64,
-    /// Slabs that were already free and dirty when the last purge pass came by.
+    /// Slabs that were already free and dirty when the last pass of the decay came by.
     idle: AtomicU32,
     /// Place in the registry; 0 is none.
     index: AtomicU32,
@@ -56,6 +56,24 @@ pub struct Segment {
 unsafe impl Linked for Segment {
     fn link(&self) -> &AtomicPtr<Segment> {
         &self.link
+    }
+}
+
+/// Which free memory is to go back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// All of it.
+    All,
+    /// What the last pass of the decay found free already.
+    Aged,
+    /// So many bytes at most.
+    Bytes(usize),
+}
+
+impl Purge {
+    /// What is left to do once `bytes` went back.
+    pub fn without(self, bytes: usize) -> Purge {
+        if let Purge::Bytes(most) = self { Purge::Bytes(most.saturating_sub(bytes)) } else { self }
     }
 }
 
@@ -156,7 +174,7 @@ pub fn after_fork_in_child() {
 }
 
 /// All descriptors, in order; those without a segment have nothing free.
-pub fn all() -> impl Iterator<Item = &'static Segment> {
+pub fn all() -> impl DoubleEndedIterator<Item = &'static Segment> {
     (1..=last_number()).filter_map(number)
 }
 
@@ -304,16 +322,21 @@ impl Segment {
         self.publish();
     }
 
-    /// Gives the pages of free slabs back to the system: all of them, or those that were free at the last pass too. Unmaps
-    /// the segment where nothing else is left in it. Returns whether anything was given back.
-    pub fn purge(&'static self, everything: bool) -> bool {
-        let old = if everything { ALL } else { self.idle.load(Relaxed) };
+    /// Gives the pages of free slabs back to the system. Unmaps the segment where nothing else is left in it. Returns how many
+    /// bytes went back.
+    pub fn purge(&'static self, which: Purge) -> usize {
+        let (old, most) = match which {
+            Purge::All => (ALL, SLABS),
+            Purge::Aged => (self.idle.load(Relaxed), SLABS),
+            // A huge page is not split for memory that may be wanted again at once.
+            Purge::Bytes(bytes) => (ALL, if self.is_huge() { 0 } else { bytes / SLAB }),
+        };
         let claimed = self.change(|state| {
-            let aged = state.dirty & old;
+            let aged = highest(state.dirty & old, most);
             // All slabs free and none of them young: take the clean ones too and unmap the whole.
             let whole = state.free == ALL && aged == state.dirty;
             // A huge page is not split for a little.
-            let little = !everything && self.is_huge() && (aged.count_ones() as usize) < pages::SPLIT_FOR;
+            let little = which != Purge::All && self.is_huge() && (aged.count_ones() as usize) < pages::SPLIT_FOR;
             let wanted = if whole {
                 ALL
             } else if little {
@@ -327,31 +350,34 @@ impl Segment {
             clear(&self.ahead, taken.free);
         }
         let purged = match claimed {
-            None => false,
+            None => 0,
             Some((true, taken)) => self.unmap(taken),
             Some((false, taken)) => self.purge_slabs(taken.dirty),
         };
-        self.idle.store(self.state().dirty, Relaxed);
+        if !matches!(which, Purge::Bytes(_)) {
+            self.idle.store(self.state().dirty, Relaxed);
+        }
         purged
     }
 
-    fn unmap(&'static self, taken: State) -> bool {
+    fn unmap(&'static self, taken: State) -> usize {
         let base = self.base();
         pagemap::set_segment(base, 0);
         pagemap::set(base, SLABS, 0);
         // SAFETY: every slab is claimed, so nobody refers to the segment.
         if unsafe { vm::unmap(base, SEGMENT) } {
             room::note_unmapped();
-            footprint::give(taken.dirty.count_ones() as usize * SLAB);
+            let bytes = taken.dirty.count_ones() as usize * SLAB;
+            footprint::give(bytes);
             SPARE.push(self);
-            return true;
+            return bytes;
         }
         // Too many mappings, say. The segment is as it was.
         pagemap::set_segment(base, ptr::from_ref(self) as usize);
         pagemap::set(base, SLABS, pagemap::FREED);
         self.release(taken.dirty, true);
         self.release(ALL & !taken.dirty, false);
-        false
+        0
     }
 
     /// Gives the pages of a range back, of which nobody needs the contents; false where the kernel refuses.
@@ -368,14 +394,16 @@ impl Segment {
         unsafe { vm::purge(at, bytes) }
     }
 
-    fn purge_slabs(&'static self, mut claimed: u32) -> bool {
-        let mut purged = false;
+    fn purge_slabs(&'static self, mut claimed: u32) -> usize {
+        let mut purged = 0;
         while claimed != 0 {
             let first = claimed.trailing_zeros() as usize;
             let slabs = (claimed >> first).trailing_ones() as usize;
             let run = Run { segment: self, first, slabs, zero: false, resident: true };
             claimed &= !mask(first, slabs);
-            purged |= run.give_back();
+            if run.give_back() {
+                purged += slabs * SLAB;
+            }
         }
         purged
     }
@@ -452,6 +480,14 @@ fn mask(first: usize, slabs: usize) -> u32 {
     (((1_u64 << slabs) - 1) << first) as u32
 }
 
+/// The highest `most` of the set bits.
+fn highest(mut bits: u32, most: usize) -> u32 {
+    while bits.count_ones() as usize > most {
+        bits &= bits - 1;
+    }
+    bits
+}
+
 /// The lowest start of `slabs` set bits in a row.
 fn find_run(bits: u32, slabs: usize) -> Option<usize> {
     let mut starts = bits;
@@ -504,11 +540,13 @@ mod tests {
         assert_eq!(segment.state().dirty, 0b1111_1000);
         assert!(!segment.claim_at(3, 2).expect("free").zero, "old contents are not zero");
         Run { slabs: 2, ..run }.release();
-        assert!(!segment.purge(false), "young dirt stays for one pass");
-        assert!(segment.purge(false));
+        assert_eq!(segment.purge(Purge::Aged), 0, "young dirt stays for one pass");
+        assert_eq!(segment.purge(Purge::Bytes(SLAB)), SLAB);
+        assert_eq!(segment.state().dirty, 0b0111_1000, "the last of them");
+        assert_eq!(segment.purge(Purge::Aged), 4 * SLAB);
         assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
         whole.release();
-        assert!(segment.purge(true), "an empty segment is unmapped");
+        assert_eq!(segment.purge(Purge::All), 3 * SLAB, "an empty segment is unmapped");
         assert_eq!(segment.state(), State { free: 0, dirty: 0 });
     }
 
@@ -537,12 +575,13 @@ mod tests {
         let segment = run.segment;
         segment.huge.store(true, Relaxed);
         Run { slabs: pages::SPLIT_FOR - 1, ..run }.release();
-        assert!(!segment.purge(false) && !segment.purge(false) && segment.is_huge(), "too little to split for");
+        let pass = || segment.purge(Purge::Aged) != 0;
+        assert!(!pass() && !pass() && segment.is_huge(), "too little to split for");
         Run { first: pages::SPLIT_FOR - 1, slabs: 1, ..run }.release();
-        assert!(!segment.purge(false) && segment.purge(false) && !segment.is_huge());
+        assert!(!pass() && pass() && !segment.is_huge());
         assert_eq!(segment.state().dirty, 0);
         segment.huge.store(true, Relaxed);
         Run { first: 8, slabs: 1, ..run }.release();
-        assert!(segment.purge(true) && !segment.is_huge(), "all means all");
+        assert!(segment.purge(Purge::All) == SLAB && !segment.is_huge(), "all means all");
     }
 }

@@ -2,20 +2,12 @@
 //!
 //! Used slabs are taken before fresh ones, and segments in order of their number, so the last ones empty first.
 
-use crate::policy;
 use crate::room;
-use crate::segment::{self, Run, Segment};
+use crate::segment::{self, Purge, Run, Segment};
 use crate::sizes::{SEGMENT, SLAB, SLABS};
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Relaxed},
-};
-use hakmem_os::kernel::kernel;
 
 /// How many segments are tried where nothing is promised about the length that is wanted.
 const TRIES: usize = 8;
-
-static LAST_PASS: AtomicU64 = AtomicU64::new(0);
 
 /// What the space holds, in bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -45,30 +37,16 @@ fn claim_among(levels: [usize; 2], slabs: usize, tries: usize) -> Option<Run> {
     candidates.filter_map(segment::number).find_map(|segment| segment.claim(slabs))
 }
 
-/// Whether it is time for a purge pass, and this caller's turn to make it. Half the decay time lies between passes, and a
-/// slab goes at the second pass that finds it free: so it stays for half the decay time at least and all of it at most.
-pub fn pass_is_due() -> bool {
-    let now = (kernel().now)();
-    let last = LAST_PASS.load(Relaxed);
-    let interval = (policy::current().decay_ms as u64 / 2).max(1);
-    now.wrapping_sub(last) >= interval && LAST_PASS.compare_exchange(last, now, AcqRel, Relaxed).is_ok()
-}
-
-/// When the last pass was made, in the milliseconds of the coarse clock.
-pub fn last_pass() -> u64 {
-    LAST_PASS.load(Relaxed)
-}
-
-/// Gives free memory back: all of it, or what has been free since the last pass. Returns whether there was any.
-pub fn purge(everything: bool) -> bool {
-    let mut any = false;
-    for segment in segment::all() {
+/// Gives free memory back; how many bytes. The last segments first, which are the last to be used again.
+pub fn purge(which: Purge) -> usize {
+    let mut purged = 0;
+    for segment in segment::all().rev() {
         let state = segment.state();
         if state.dirty != 0 || state.free.count_ones() as usize == SLABS {
-            any |= segment.purge(everything);
+            purged += segment.purge(which.without(purged));
         }
     }
-    any
+    purged
 }
 
 /// What the space holds.

@@ -8,6 +8,7 @@
 
 mod clock;
 
+use hakmem_core::segment::Purge;
 use hakmem_core::{footprint, heap, kept, limits, meta, policy, space};
 use hakmem_os::kernel::replace;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -95,8 +96,8 @@ fn the_hard_limit_is_never_exceeded() {
 
 fn caches_are_short_while_the_soft_limit_is_reached() {
     heap::collect();
-    space::purge(true);
-    kept::release(true);
+    space::purge(Purge::All);
+    kept::release(Purge::All);
     let usual = *policy::current();
     let (soft, metadata) = (footprint::used() + 4 * MIB, meta::mapped());
     assert!(limits::set(soft, 0));

@@ -10,6 +10,7 @@
 
 mod common;
 
+use hakmem_core::segment::Purge;
 use hakmem_core::{heap, kept, space, stats};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -115,8 +116,8 @@ fn run(operations: Vec<Op>) {
             }
             Op::Collect => {
                 heap::collect();
-                space::purge(true);
-                kept::release(true);
+                space::purge(Purge::All);
+                kept::release(Purge::All);
             }
             _ => {}
         }

@@ -8,6 +8,7 @@
 mod common;
 
 use hakmem_core::policy::{self, Snapshot};
+use hakmem_core::segment::Purge;
 use hakmem_core::{heap, kept, space};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -77,8 +78,8 @@ fn workload() -> usize {
         unsafe { heap::free(block) };
     }
     heap::collect();
-    space::purge(true);
-    kept::release(true);
+    space::purge(Purge::All);
+    kept::release(Purge::All);
     refused
 }
 
@@ -99,8 +100,8 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         }
         // What a refused call left behind goes back with the next attempt.
         heap::collect();
-        space::purge(true);
-        kept::release(true);
+        space::purge(Purge::All);
+        kept::release(Purge::All);
         common::check_books();
         assert_eq!(space::extent().segments, 0, "call {nth} failed");
         assert_eq!(kept::extent().mapped, 0, "call {nth} failed");

@@ -5,6 +5,7 @@
 
 mod common;
 
+use hakmem_core::segment::Purge;
 use hakmem_core::{heap, kept, space, stats};
 use std::sync::Mutex;
 
@@ -125,8 +126,8 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
         bag.into_inner().expect("lock").into_iter().for_each(Block::free);
     }
     heap::collect();
-    space::purge(true);
-    kept::release(true);
+    space::purge(Purge::All);
+    kept::release(Purge::All);
     assert_eq!(heap::validate(), Ok(0));
     common::check_books();
     let totals = stats::totals();

@@ -5,6 +5,7 @@
 
 use super::{Big, GROUND, Heap, Status, Tally, allowance};
 use crate::bell;
+use crate::decay;
 use crate::meta;
 use crate::pagemap;
 use crate::pages;
@@ -130,6 +131,7 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let left = heap.0;
     drop(heap);
     POOL.push(left);
+    decay::after_thread();
 }
 
 /// How many threads own a heap.

@@ -3,7 +3,7 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small, pressure};
+use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small, pressure, refill};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -180,7 +180,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
     if let Some(heap) = &heap {
-        heap.tick();
+        heap.tick(refill::BIG);
     }
     let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
         (Big::Medium, heap.as_ref().map_or_else(|| medium::allocate(size), |heap| heap.allocate_medium(size)))

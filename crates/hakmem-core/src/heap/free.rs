@@ -3,7 +3,7 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, refill};
 use crate::foreign;
 use crate::guard;
 use crate::large;
@@ -99,7 +99,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
                 tally.sub_bytes(bytes);
             });
             if let Some(heap) = heap {
-                heap.tick();
+                heap.tick(refill::BIG);
             }
         }
         None => {

@@ -7,6 +7,7 @@ use super::{Heap, collect};
 use crate::footprint;
 use crate::kept;
 use crate::limits;
+use crate::segment::Purge;
 use crate::space;
 use crate::turn;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -58,8 +59,8 @@ fn see_to_demand() {
         && let Some(_turn) = turn::take()
     {
         // What was used since the peak before this one is likely to be used again.
-        space::purge(false);
-        kept::release(false);
+        space::purge(Purge::Aged);
+        kept::release(Purge::Aged);
     }
 }
 

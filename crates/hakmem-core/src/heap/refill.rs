@@ -6,9 +6,8 @@
 use super::allowance::{CAPACITY, MISS};
 use super::{Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
 use crate::bell;
+use crate::decay;
 use crate::guard;
-use crate::kept;
-use crate::limits;
 use crate::pagemap;
 use crate::policy;
 use crate::room;
@@ -22,8 +21,9 @@ use hakmem_os::cpu::prefetch;
 
 /// How many spans are looked at for the fullest one.
 const CANDIDATES: usize = 8;
-/// Slow paths between two looks at the clock.
+/// Slow paths between two looks at the clock, and how many of them one for a big block stands for.
 const TICKS: u32 = 32;
+pub(super) const BIG: u32 = 8;
 
 impl Heap {
     /// Gets a block of `class` when the bin has none, and the run neither or others gave something back: from what they freed,
@@ -32,7 +32,7 @@ impl Heap {
     #[inline(never)]
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
-        self.tick();
+        self.tick(1);
         if lane.short.replace(false) && self.note_trouble(MISS) {
             self.flush_all();
         }
@@ -193,21 +193,19 @@ impl Heap {
         }
     }
 
-    /// Counts slow paths, and makes a purge pass when one is due.
-    pub(super) fn tick(&self) {
-        let ticks = self.ticks.get().wrapping_add(1);
-        self.ticks.set(ticks);
-        if ticks.is_multiple_of(TICKS) {
+    /// Counts slow paths, by their length, and gives memory back when it is time.
+    pub(super) fn tick(&self, length: u32) {
+        let ticks = self.ticks.get() + length;
+        self.ticks.set(ticks % TICKS);
+        if ticks >= TICKS || length == BIG && decay::much_is_idle() {
             if self.keep_to_share() {
                 self.flush_all();
             }
             bell::ring();
-            if space::pass_is_due()
+            if decay::is_due()
                 && let Some(_turn) = turn::take()
             {
-                limits::follow();
-                space::purge(false);
-                kept::release(false);
+                decay::see_to_it();
             }
             self.tidy_shelf();
         }

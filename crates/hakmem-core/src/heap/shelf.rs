@@ -17,10 +17,10 @@
 //! them whole.
 
 use super::{Big, Heap, Inside, adopt};
+use crate::decay;
 use crate::medium;
 use crate::policy;
 use crate::sizes::{MEDIUM_MAX, SLAB};
-use crate::space;
 use crate::span::Span;
 use crate::sync::Counter;
 use core::cell::Cell;
@@ -154,7 +154,7 @@ impl Heap {
 
     /// Clears the shelf if it was not used since the pass before the last.
     pub(super) fn tidy_shelf(&self) {
-        let pass = space::last_pass() as u32;
+        let pass = decay::last_pass() as u32;
         if self.shelf.seen.replace(pass) != pass && !self.shelf.used.replace(false) {
             self.clear_shelf();
         }
