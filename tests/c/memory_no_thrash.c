@@ -50,7 +50,7 @@ static unsigned long many_blocks(unsigned larger, unsigned times) {
 
 static unsigned long work(unsigned scale) {
     if (!strcmp(what, "medium")) return one_block(800 << 10, 1, 1000 * scale);
-    if (!strcmp(what, "large")) return one_block(TOTAL, 1, 250 * scale);
+    if (!strcmp(what, "large")) return one_block(TOTAL, 1, 50 * scale);
     if (!strcmp(what, "used")) return one_block(TOTAL, 6, 750 * scale);
     return many_blocks(!strcmp(what, "mixed") ? 10 : 0, scale);
 }
