@@ -1,8 +1,8 @@
 /* A program that frees and allocates the same amount again and again does not make the kernel work for it: at most one kernel
    call in a hundred operations, by HAKMEM's own count, and, where the kernel lets a parent trace its child, by the kernel's, of
    all threads. argv[1] says what alternates: "medium" blocks of 800 KB, "large" ones of 64 MB, "used" ones of 64 MB that are
-   worked with for about a millisecond each, so that the allocator's clock goes on for seconds, "small" for 64 MB of blocks of
-   many sizes, "mixed" for 64 MB of which every tenth block is larger than 32 KB. */
+   worked with for more than half a millisecond each, so that the allocator's clock goes on for seconds, "small" for 64 MB of
+   blocks of many sizes, "mixed" for 64 MB of which every tenth block is larger than 32 KB. */
 #include "check.h"
 #include <hakmem.h>
 #include <signal.h>
@@ -51,7 +51,7 @@ static unsigned long many_blocks(unsigned larger, unsigned times) {
 static unsigned long work(unsigned scale) {
     if (!strcmp(what, "medium")) return one_block(800 << 10, 1, 1000 * scale);
     if (!strcmp(what, "large")) return one_block(TOTAL, 1, 50 * scale);
-    if (!strcmp(what, "used")) return one_block(TOTAL, 6, 750 * scale);
+    if (!strcmp(what, "used")) return one_block(TOTAL, 4, 1500 * scale);
     return many_blocks(!strcmp(what, "mixed") ? 10 : 0, scale);
 }
 
