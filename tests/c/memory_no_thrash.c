@@ -1,7 +1,8 @@
 /* A program that frees and allocates the same amount again and again does not make the kernel work for it: at most one kernel
-   call in a hundred operations, by HAKMEM's own count, and, where the kernel lets a parent trace its child, by the kernel's.
-   argv[1] says what alternates: "medium" blocks of 800 KB, "large" ones of 64 MB, "small" for 64 MB of blocks of many sizes,
-   "mixed" for 64 MB of which every tenth block is larger than 32 KB. */
+   call in a hundred operations, by HAKMEM's own count, and, where the kernel lets a parent trace its child, by the kernel's, of
+   all threads. argv[1] says what alternates: "medium" blocks of 800 KB, "large" ones of 64 MB, "used" ones of 64 MB that are
+   worked with for more than half a millisecond each, so that the allocator's clock goes on for seconds, "small" for 64 MB of
+   blocks of many sizes, "mixed" for 64 MB of which every tenth block is larger than 32 KB. */
 #include "check.h"
 #include <hakmem.h>
 #include <signal.h>
@@ -19,11 +20,11 @@ static void touch(void *block, size_t size) {
     for (size_t at = 0; at < size; at += 4096) ((volatile char *)block)[at] = 1;
 }
 
-/* Allocates `size` bytes and frees them, `times` over; the number of operations. */
-static unsigned long one_block(size_t size, unsigned times) {
+/* Allocates `size` bytes, writes to them `uses` times and frees them, `times` over; the number of operations. */
+static unsigned long one_block(size_t size, unsigned uses, unsigned times) {
     for (unsigned i = 0; i < times; i++) {
         void *block = malloc(size);
-        touch(block, size);
+        for (unsigned use = 0; use < uses; use++) touch(block, size);
         free(block);
     }
     return 2ul * times;
@@ -48,8 +49,9 @@ static unsigned long many_blocks(unsigned larger, unsigned times) {
 }
 
 static unsigned long work(unsigned scale) {
-    if (!strcmp(what, "medium")) return one_block(800 << 10, 1000 * scale);
-    if (!strcmp(what, "large")) return one_block(TOTAL, 50 * scale);
+    if (!strcmp(what, "medium")) return one_block(800 << 10, 1, 1000 * scale);
+    if (!strcmp(what, "large")) return one_block(TOTAL, 1, 50 * scale);
+    if (!strcmp(what, "used")) return one_block(TOTAL, 4, 1500 * scale);
     return many_blocks(!strcmp(what, "mixed") ? 10 : 0, scale);
 }
 
@@ -95,18 +97,27 @@ static void traced(void) {
         run();
         return;
     }
-    ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
-    for (int entry = 1;; entry = !entry) {
-        CHECK(ptrace(PTRACE_SYSCALL, child, NULL, NULL) == 0 && waitpid(child, &status, 0) == child, "the trace goes on");
-        if (!WIFSTOPPED(status)) break;
-        CHECK(WSTOPSIG(status) == (SIGTRAP | 0x80), "the child got signal %d", WSTOPSIG(status));
-        if (!entry) continue;
-        struct __ptrace_syscall_info info;
-        CHECK(ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof info, &info) > 0, "which call it was");
-        if (info.entry.nr == SYS_getppid)
-            inside = !inside;
-        else
-            calls += inside;
+    ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL));
+    for (pid_t thread = child;; thread = waitpid(-1, &status, __WALL)) {
+        CHECK(thread > 0, "the trace goes on");
+        if (!WIFSTOPPED(status)) {
+            if (thread == child) break;
+            continue;
+        }
+        int signal = WSTOPSIG(status);
+        if (signal == (SIGTRAP | 0x80)) {
+            struct __ptrace_syscall_info info;
+            CHECK(ptrace(PTRACE_GET_SYSCALL_INFO, thread, (void *)sizeof info, &info) > 0, "which call it was");
+            if (info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_getppid)
+                inside = !inside;
+            else
+                calls += inside && info.op == PTRACE_SYSCALL_INFO_ENTRY;
+        } else {
+            /* A thread begins with a stop, and whoever made it is told by a trap. */
+            CHECK(signal == SIGSTOP || status >> 16 == PTRACE_EVENT_CLONE, "the child got signal %d", signal);
+        }
+        /* It may have ended in the meantime. */
+        ptrace(PTRACE_SYSCALL, thread, NULL, NULL);
     }
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x", status);
     unsigned long operations = 0;

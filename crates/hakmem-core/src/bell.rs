@@ -103,11 +103,11 @@ pub fn listen() {
 }
 
 /// For the scavenger: sleeps until somebody rings, or so many milliseconds if a number is given; not at all if something was
-/// told since it listened, or `work` is there.
-pub fn rest(most_ms: Option<u64>, work: impl Fn() -> bool) {
+/// told since it listened, or `work` is there. Whether somebody rang.
+pub fn rest(most_ms: Option<u64>, work: impl Fn() -> bool) -> bool {
     STATE.store(RESTING, SeqCst);
     if !NEWS.load(SeqCst) && !work() {
         futex::doze(&STATE, RESTING, most_ms);
     }
-    STATE.store(AWAKE, Relaxed);
+    STATE.swap(AWAKE, Relaxed) == AWAKE
 }

@@ -6,8 +6,8 @@
 //! | the hard limit | free memory goes back; if that is not enough the program is told, and then the allocation fails |
 //!
 //! What the system says is read in one place, [`follow`], which is called once per purge pass: only in a process that is large,
-//! at most once a second, and neither where settings say so nor where the program shut itself in behind a filter of system calls,
-//! which might end it for opening a file.
+//! at most once a second, or once in ten where this process brings no limit nearer, and neither where settings say so nor where
+//! the program shut itself in behind a filter of system calls, which might end it for opening a file.
 //!
 //! # Safety
 //! Records and snapshots come from `meta` and are never unmapped. The program's function is called as it asked for.
@@ -34,11 +34,15 @@ use hakmem_os::process;
 pub const LARGE: usize = 64 << 20;
 /// Milliseconds between two looks, and between two calls of the program's function while a limit stays reached.
 const SECOND: u64 = 1000;
+/// Milliseconds between two looks in a process that does not grow, far from any limit: others may, and limits may change.
+const CALM: u64 = 10 * SECOND;
 
 /// What the system said last.
 static SYSTEM: [AtomicUsize; 5] =
     [AtomicUsize::new(NONE), AtomicUsize::new(NONE), AtomicUsize::new(NONE), AtomicUsize::new(0), AtomicUsize::new(0)];
 static LAST_LOOK: AtomicU64 = AtomicU64::new(0);
+/// What this process used then.
+static USED_THEN: AtomicUsize = AtomicUsize::new(0);
 /// Whether the system's limit or its pressure was reached at the last look, and how often that began.
 static SYSTEM_REACHED: AtomicBool = AtomicBool::new(false);
 static SYSTEM_TIMES: AtomicUsize = AtomicUsize::new(0);
@@ -108,10 +112,11 @@ pub fn read() -> Limits {
 /// Called once per purge pass: looks at the system now and then, gives everything back while a limit is reached, and brings
 /// the usual caches back when none is. Never calls the program.
 pub fn follow() {
-    let now = (kernel().now)();
-    if footprint::used() < LARGE {
+    let (now, used) = ((kernel().now)(), footprint::used());
+    if used < LARGE {
         note_system(&Reading::NOTHING);
-    } else if is_past(&LAST_LOOK, now) && claim(&LAST_LOOK, now) {
+        USED_THEN.store(0, Relaxed);
+    } else if is_past(&LAST_LOOK, now, between_looks(used)) && claim(&LAST_LOOK, now) {
         look();
     }
     if reached().is_none() {
@@ -119,13 +124,24 @@ pub fn follow() {
     }
     ease();
     tighten();
-    if is_past(&LAST_TOLD, now) {
+    if is_past(&LAST_TOLD, now, SECOND) {
         footprint::demand(footprint::LIMIT);
     }
 }
 
-fn is_past(last: &AtomicU64, now: u64) -> bool {
-    now.wrapping_sub(last.load(Relaxed)) >= SECOND
+fn is_past(last: &AtomicU64, now: u64, ms: u64) -> bool {
+    now.wrapping_sub(last.load(Relaxed)) >= ms
+}
+
+/// Milliseconds from the last look to the next one.
+fn between_looks(used: usize) -> u64 {
+    if SYSTEM_REACHED.load(Relaxed) || is_news(used, USED_THEN.load(Relaxed), &system()) { SECOND } else { CALM }
+}
+
+/// Whether this process, which uses so much now and used so much at the last look, may have brought the limit nearer that was
+/// seen then. A sixteenth more is the least that counts: with an eighth of the limit left, less than that cannot reach it.
+fn is_news(used: usize, used_then: usize, system: &Reading) -> bool {
+    used > used_then + used_then / 16 || system.is_near()
 }
 
 /// Whether it is this caller who writes the time.
@@ -144,6 +160,7 @@ fn reached() -> Option<usize> {
 
 fn look() {
     let policy = policy::current();
+    USED_THEN.store(footprint::used(), Relaxed);
     let (percent, pressure) = (policy.limit_system, policy.limit_pressure);
     let reading = if percent | pressure == 0 || bell::is_shut_in() {
         Reading::NOTHING
@@ -296,4 +313,21 @@ fn call(limit: usize) -> bool {
     process::set_errno(errno);
     TELLING.store(0, Release);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_and_a_limit_that_is_near_are_news() {
+        let far = Reading { limit: 800, used: 699, ..Reading::NOTHING };
+        let near = Reading { used: 700, ..far };
+        assert!(!is_news(170, 160, &far) && is_news(171, 160, &far), "a sixteenth and more");
+        assert!(!is_news(40, 160, &far), "less");
+        assert!(is_news(64, 0, &far), "the first look");
+        assert!(is_news(160, 160, &near) && is_news(40, 160, &near), "near the limit");
+        assert!(is_news(160, 160, &Reading { used: 900, ..far }), "above it");
+        assert!(!is_news(160, 160, &Reading::NOTHING), "without one");
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! Each pass purges what has been free for the decay time, and takes from every thread that did not allocate or free since
 //! the last pass, and waits for work, all that its heap keeps at hand. When nothing is left to do it sleeps until the bell
-//! rings; when what is left cannot be taken, from threads that compute, it looks less and less often.
+//! rings; when what is left cannot be taken, from threads that compute, it looks less and less often. When the bell keeps ringing
+//! for memory that is in use again at each look, it looks half as often, and rests only after some looks: to rest and to be woken
+//! at once are system calls that do nothing.
 //!
 //! It runs without a thread-local slot of its own, so nothing here may allocate or free blocks.
 
@@ -20,8 +22,13 @@ const SHORTEST_MS: u64 = 50;
 /// The longest sleep between looks at threads that compute, as a multiple of the shortest.
 const LONGEST: u64 = 16;
 
+/// How many times as long as usual it naps while the alarms are false, and how many of these in a row count. A longer nap would
+/// keep an idle process waiting for its memory to go back.
+const LONG_NAP: u64 = 2;
+const MOST_ALARMS: u64 = 8;
+
 /// Looks after the last time that something was given back: spans must be seen quiet before gaps are opened in them.
-const LINGER: u32 = 3;
+const LINGER: u64 = 3;
 
 /// Lets it be started.
 pub fn allow() {
@@ -35,10 +42,12 @@ fn has_work() -> bool {
 extern "C" fn run() -> ! {
     helper::name(c"hakmem");
     let (mut patience, mut lingering) = (1, 0);
+    // How often in a row the bell rang and there was nothing to do.
+    let mut false_alarms = 0;
     loop {
         // A little more than the time between two passes: the clock is coarse.
         let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
-        bell::nap(interval);
+        bell::nap(interval * false_alarms.clamp(1, LONG_NAP));
         bell::listen();
         let Some(turn) = turn::take() else { continue };
         if decay::see_to_it() {
@@ -47,15 +56,20 @@ extern "C" fn run() -> ! {
         let heaps = heap::take_from_idle();
         drop(turn);
         if has_work() || heaps.taken != 0 {
-            (patience, lingering) = (1, LINGER);
+            (patience, lingering, false_alarms) = (1, LINGER, 0);
         } else if lingering != 0 {
             lingering -= 1;
-        } else if heaps.left == 0 {
-            bell::rest(None, has_work);
-            patience = 1;
         } else {
-            bell::rest(Some(interval * patience), has_work);
-            patience = (patience * 2).min(LONGEST);
+            let rang = if heaps.left == 0 {
+                patience = 1;
+                bell::rest(None, has_work)
+            } else {
+                let most = interval * patience;
+                patience = (patience * 2).min(LONGEST);
+                bell::rest(Some(most), has_work)
+            };
+            false_alarms = if rang { (false_alarms + 1).min(MOST_ALARMS) } else { 0 };
+            lingering = false_alarms.saturating_sub(1);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The limits: the hard one is never exceeded, by however many threads; the caches are short while a limit is reached and as
-//! before afterwards; and however often that changes, it takes no memory.
+//! before afterwards; and however often that changes, it takes no memory. What the system says is asked for no more often than it
+//! may have changed.
 //!
 //! The limits are the process's, so one test looks at one after the other.
 //!
@@ -8,9 +9,10 @@
 
 mod clock;
 
+use hakmem_core::policy::Snapshot;
 use hakmem_core::segment::Purge;
 use hakmem_core::{footprint, heap, kept, limits, meta, policy, space};
-use hakmem_os::kernel::replace;
+use hakmem_os::kernel::{Call, calls, replace};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
@@ -43,6 +45,7 @@ fn limits_hold_and_change_nothing_for_good() {
     replace(Some(&clock::KERNEL));
     the_hard_limit_is_never_exceeded();
     caches_are_short_while_the_soft_limit_is_reached();
+    the_system_is_looked_at_when_there_may_be_news();
     replace(None);
     if let Err(fault) = heap::validate() {
         panic!("{fault:?}");
@@ -120,4 +123,59 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
     assert!(meta::mapped() <= metadata + (64 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
+}
+
+/// How far this machine's groups are from their limits is nothing to test by, and hardly is it short of memory all the time.
+static PRESSURE_ONLY: Snapshot = Snapshot { limit_system: 0, limit_pressure: 99, ..Snapshot::DEFAULT };
+
+/// Whether a pass looks at the system, `ms` after the pass before.
+fn looks_after(ms: usize) -> bool {
+    clock::turn(ms);
+    let before = calls(Call::Other);
+    limits::follow();
+    calls(Call::Other) != before
+}
+
+fn grow_by_a_sixteenth(blocks: &mut Vec<(*mut u8, usize)>) {
+    let used = footprint::used();
+    while footprint::used() <= used + used / 16 {
+        assert!(add(blocks, 2 * MIB));
+    }
+}
+
+fn the_system_is_looked_at_when_there_may_be_news() {
+    policy::publish(&PRESSURE_ONLY);
+    let mut blocks = Vec::new();
+    while footprint::used() < 56 * MIB {
+        assert!(add(&mut blocks, 2 * MIB));
+    }
+    assert!(!looks_after(3_600_000), "a small process looks");
+    while footprint::used() < 65 * MIB {
+        assert!(add(&mut blocks, 2 * MIB));
+    }
+    assert!(looks_after(1000), "a process that became large does not look");
+
+    let quiet = [1000, 3000, 5000, 999].map(looks_after);
+    assert_eq!(quiet, [false; 4], "looks though nothing changed");
+    assert!(looks_after(1), "does not look after ten seconds");
+
+    assert!(add(&mut blocks, 3 * MIB));
+    assert!(!looks_after(1000), "looks for a little growth");
+    grow_by_a_sixteenth(&mut blocks);
+    assert!(looks_after(0), "does not look though it grew");
+    grow_by_a_sixteenth(&mut blocks);
+    assert!(!looks_after(999), "looks twice in a second");
+    assert!(looks_after(1), "does not look though it grew again");
+    assert!(!looks_after(1000), "looks though it grew no further");
+
+    // Who was small for a while has forgotten what was said.
+    free(&mut blocks, 0);
+    heap::collect();
+    limits::ease();
+    assert!(footprint::used() < limits::LARGE && !looks_after(1000), "a small process looks");
+    while footprint::used() < 65 * MIB {
+        assert!(add(&mut blocks, 2 * MIB));
+    }
+    assert!(looks_after(0), "a process that became large again does not look");
+    free(&mut blocks, 0);
 }

@@ -20,7 +20,7 @@ pub struct Reading {
     pub max: usize,
     /// The share of the limits that was asked for, in the group that has the least room left up to it.
     pub limit: usize,
-    /// What that group uses; where that is more than the limit, without what the kernel can drop, such as pages of files.
+    /// What that group uses; where that is near the limit or above it, without what the kernel can drop, such as pages of files.
     pub used: usize,
     /// How much time some thread waits for memory, as a mean over ten seconds: hundredths of a percent.
     pub pressure: usize,
@@ -32,6 +32,11 @@ impl Reading {
 
     fn room(&self) -> usize {
         self.limit.saturating_sub(self.used)
+    }
+
+    /// Whether what is left of the limit is an eighth of it or less.
+    pub fn is_near(&self) -> bool {
+        self.room() <= self.limit / 8
     }
 }
 
@@ -68,33 +73,42 @@ pub fn read(root: &[u8], percent: usize, with_pressure: bool) -> Reading {
     let mut reading = Reading::NOTHING;
     let (mut v1, mut v2) = (Path::new(root, MOUNT_V1), Path::new(root, MOUNT));
     let has_v1 = find_groups(root, &mut v1, &mut v2);
-    if percent != 0 {
-        let (path, names) = if has_v1 { (&mut v1, &V1) } else { (&mut v2, &V2) };
-        while path.group_or_parent() {
-            add_level(&mut reading, path, names, percent);
+    let mut pressure = None;
+    while v2.group_or_parent() {
+        if percent != 0 && !has_v1 {
+            add_level(&mut reading, &mut v2, &V2, percent);
+        }
+        if with_pressure && pressure.is_none() {
+            pressure = pressure_in(&mut v2, b"/memory.pressure");
         }
     }
+    while percent != 0 && has_v1 && v1.group_or_parent() {
+        add_level(&mut reading, &mut v1, &V1, percent);
+    }
     if with_pressure {
-        v2 = Path::new(root, if has_v1 { MOUNT_BESIDE } else { MOUNT });
-        find_groups(root, &mut v1, &mut v2);
-        let mut groups =
-            core::iter::from_fn(|| v2.group_or_parent().then(|| pressure_in(&mut v2, b"/memory.pressure")));
         let system = || pressure_in(&mut Path::new(root, b"/proc/pressure/memory"), b"");
-        reading.pressure = groups.find_map(|found| found).or_else(system).unwrap_or(0);
+        reading.pressure = pressure.or_else(system).unwrap_or(0);
     }
     reading
 }
 
-/// Adds this process's groups to the mount points; whether version 1 has memory.
+/// Adds this process's groups to the mount points; whether version 1 has memory, and then version 2 is mounted beside it.
+///
+/// The kernel tells version 2's group last. If it did not, version 1's would not be found, and neither would a limit.
 fn find_groups(root: &[u8], v1: &mut Path, v2: &mut Path) -> bool {
     let mut has_v1 = false;
     Path::new(root, b"/proc/self/cgroup").lines(b"", |line| match group_in(line) {
-        Some((true, group)) => v2.enter(group),
+        Some((true, group)) => {
+            v2.enter(group);
+            true
+        }
         Some((false, group)) => {
             has_v1 = true;
             v1.enter(group);
+            *v2 = Path::new(root, MOUNT_BESIDE);
+            false
         }
-        None => {}
+        None => false,
     });
     has_v1
 }
@@ -118,9 +132,11 @@ fn add_level(reading: &mut Reading, path: &mut Path, names: &Names, percent: usi
         return;
     }
     let Some(used) = number_in(path, names.used) else { return };
+    let mut level = Reading { limit, used, ..*reading };
     // Without what can be dropped it is less still; that costs the kernel more to say, so it is asked only where it matters.
-    let droppable = if used <= limit { 0 } else { droppable_in(path, names) };
-    let level = Reading { limit, used: used.saturating_sub(droppable), ..*reading };
+    if level.is_near() {
+        level.used = used.saturating_sub(droppable_in(path, names));
+    }
     let over = |reading: &Reading| reading.used.saturating_sub(reading.limit);
     if reading.limit == usize::MAX || (level.room(), over(reading)) < (reading.room(), over(&level)) {
         *reading = level;
@@ -130,7 +146,10 @@ fn add_level(reading: &mut Reading, path: &mut Path, names: &Names, percent: usi
 /// The number in a file that has nothing else in it.
 fn number_in(path: &mut Path, file: &[u8]) -> Option<usize> {
     let mut found = None;
-    path.lines(file, |line| found = number(line));
+    path.lines(file, |line| {
+        found = number(line);
+        true
+    });
     found
 }
 
@@ -142,7 +161,7 @@ fn limit_in(path: &mut Path, file: &[u8]) -> usize {
 
 /// The sum of what the kernel can drop, out of memory.stat.
 fn droppable_in(path: &mut Path, names: &Names) -> usize {
-    let mut sum = 0_usize;
+    let (mut sum, mut left) = (0_usize, names.droppable.iter().filter(|key| !key.is_empty()).count());
     path.lines(b"/memory.stat", |line| {
         let mut words = line.splitn(2, |byte| *byte == b' ');
         if let (Some(key), Some(value)) = (words.next(), words.next())
@@ -150,7 +169,9 @@ fn droppable_in(path: &mut Path, names: &Names) -> usize {
             && names.droppable.contains(&key)
         {
             sum = sum.saturating_add(number(value).unwrap_or(0));
+            left -= 1;
         }
+        left == 0
     });
     sum
 }
@@ -162,6 +183,7 @@ fn pressure_in(path: &mut Path, file: &[u8]) -> Option<usize> {
         if let Some(value) = line.strip_prefix(b"some avg10=") {
             found = value.split(|byte| *byte == b' ').next().and_then(hundredths);
         }
+        found.is_some()
     });
     found
 }
@@ -237,8 +259,8 @@ impl Path {
         true
     }
 
-    /// Calls `see` with the lines of `file` here, if it can be read; the path stays as it is.
-    fn lines(&mut self, file: &[u8], see: impl FnMut(&[u8])) {
+    /// Calls `see` with the lines of `file` here until it has seen enough, if it can be read; the path stays as it is.
+    fn lines(&mut self, file: &[u8], see: impl FnMut(&[u8]) -> bool) {
         let length = self.length;
         let fits = self.append(file);
         self.bytes[self.length] = 0;
@@ -312,6 +334,26 @@ mod tests {
         let off = Reading { pressure: 1234, ..Reading::NOTHING };
         assert_eq!(fake.read(0), off, "limits that are not to be followed are not read");
         assert_eq!(read(fake.0.to_str().expect("a path").as_bytes(), 0, false), Reading::NOTHING);
+    }
+
+    #[test]
+    fn what_can_be_dropped_does_not_bring_a_limit_near() {
+        let fake = Fake::new(
+            "near",
+            &[
+                ("proc/self/cgroup", "0::/\n"),
+                ("sys/fs/cgroup/memory.high", "800\n"),
+                ("sys/fs/cgroup/memory.current", "700\n"),
+            ],
+        );
+        assert!(fake.read(90).is_near());
+        fake.write("sys/fs/cgroup/memory.stat", STAT);
+        let reading = fake.read(90);
+        assert_eq!((reading.used, reading.is_near()), (600, false));
+        fake.write("sys/fs/cgroup/memory.current", "699\n");
+        let reading = fake.read(90);
+        assert_eq!((reading.used, reading.is_near()), (699, false), "far from the limit that is not asked");
+        assert!(!Reading::NOTHING.is_near());
     }
 
     #[test]

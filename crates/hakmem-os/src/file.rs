@@ -22,6 +22,7 @@ impl File {
 
     /// Reads what comes next; 0 at the end and where reading fails.
     fn read(&self, buffer: &mut [u8]) -> usize {
+        count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
         // SAFETY: writes into the buffer.
         usize::try_from(unsafe { syscall(libc::SYS_read, at) }).unwrap_or(0)
@@ -30,21 +31,26 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        count(Call::Other);
         // SAFETY: this descriptor is ours.
         unsafe { syscall(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
     }
 }
 
-/// Calls `see` with each line of the file at `path`, without its end, cut off after `LONGEST` bytes; nothing where the file
-/// cannot be read. It needs little stack, which a thread that trims may have.
-pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8])) {
+/// Calls `see` with each line of the file at `path`, without its end, cut off after `LONGEST` bytes, until it says that it has
+/// seen enough; nothing where the file cannot be read. It needs little stack, which a thread that trims may have.
+///
+/// A short read does not end a file, as the kernel may make one anywhere; a line that is complete is whole however it was read.
+pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8]) -> bool) {
     let Some(file) = File::open(path) else { return };
     let (mut chunk, mut line, mut used) = ([0; 256], [0; LONGEST], 0);
     loop {
         let got = file.read(&mut chunk);
         for byte in &chunk[..got] {
             if *byte == b'\n' {
-                see(&line[..used]);
+                if see(&line[..used]) {
+                    return;
+                }
                 used = 0;
             } else if used < line.len() {
                 line[used] = *byte;
@@ -52,9 +58,40 @@ pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8])) {
             }
         }
         if got == 0 {
-            return if used != 0 {
-                see(&line[..used])
-            };
+            if used != 0 {
+                see(&line[..used]);
+            }
+            return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::string::String;
+    use std::vec::Vec;
+    use std::{env, format, fs, process};
+
+    #[test]
+    fn lines_are_whole_across_reads_and_end_where_enough_was_seen() {
+        let path = env::temp_dir().join(format!("hakmem-lines-{}", process::id()));
+        let text: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        fs::write(&path, text + "the rest").expect("a file");
+        let name = CString::new(path.to_str().expect("a path")).expect("no zero in it");
+        let seen_until = |last: &str| {
+            let mut seen = Vec::new();
+            lines::<8>(&name, |line| {
+                seen.push(String::from_utf8_lossy(line).into_owned());
+                line == last.as_bytes()
+            });
+            seen
+        };
+        let all = seen_until("there is none");
+        assert_eq!((all.len(), &all[42][..], &all[100][..]), (101, "line 42", "the rest"));
+        assert_eq!(seen_until("line 42"), all[..43]);
+        fs::remove_file(&path).expect("removed");
+        assert!(seen_until("").is_empty(), "a file that is not there has no lines");
     }
 }

@@ -57,8 +57,8 @@ impl<const N: usize> Write for Text<N> {
     }
 }
 
-/// Calls `see` with each line of a file about thread `id`.
-fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8])) {
+/// Calls `see` with each line of a file about thread `id`, until it has seen enough.
+fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8]) -> bool) {
     let mut path = Text::<48> { bytes: [0; 48], used: 0 };
     if write!(path, "/proc/self/task/{id}/{name}\0").is_ok()
         && let Ok(path) = CStr::from_bytes_until_nul(&path.bytes)
@@ -71,10 +71,16 @@ fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8])) {
 /// that cannot be known.
 pub fn waits_for_work(id: u32) -> bool {
     let mut waits = false;
-    lines_of(id, "syscall", |line| waits = is_wait(line));
+    lines_of(id, "syscall", |line| {
+        waits = is_wait(line);
+        true
+    });
     waits && {
         let mut signals = Signals::default();
-        lines_of(id, "status", |line| signals.see(line));
+        lines_of(id, "status", |line| {
+            signals.see(line);
+            signals.blocked.is_some() && signals.caught.is_some()
+        });
         !signals.in_handler()
     }
 }
@@ -149,6 +155,7 @@ fn is_not_deferred(signal: usize) -> bool {
 
 /// Whether this thread's system calls pass a filter that the program or its starter installed.
 pub fn is_filtered() -> bool {
+    count(Call::Other);
     // SAFETY: asks for a number.
     unsafe { syscall(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0, 0, 0]) != 0 }
 }

@@ -408,7 +408,7 @@ fn memory_numbers() {
 #[test]
 fn memory_no_thrash() {
     let program = Program::build_with("c/memory_no_thrash.c", &[&library().archive]);
-    for what in ["medium", "large", "small", "mixed"] {
+    for what in ["medium", "large", "used", "small", "mixed"] {
         on_hakmem(&program.plain().arg(what));
     }
     // The test can tell: without a decay every free of a large block is a call.
