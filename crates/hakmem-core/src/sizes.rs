@@ -1,8 +1,11 @@
 //! Size classes: which sizes share a block size, and how large a span of each is.
 //!
 //! 8 bytes, then steps of 16 to 128, then eight classes per doubling up to 32 KiB: at most 12.5 % of a block is waste above
-//! 128 bytes. A span is as many slabs as keep its tail small: at 1/32 or less, or at 1/8 for blocks above a page, whose tails
+//! 128 bytes. Above 1, 2 and 4 KiB there is one more, a thirty-second above: many programs ask for a power of two and a header.
+//! A span is as many slabs as keep its tail small: at 1/32 or less, or at 1/8 for blocks above a page, whose tails
 //! are address space only since no page of them is touched. All of it is computed and proved at compile time.
+
+use core::ops::Range;
 
 /// Bytes of a slab: the unit in which segments hand out memory and the page map describes it.
 pub const SLAB: usize = 64 << 10;
@@ -12,13 +15,17 @@ pub const SEGMENT: usize = 2 << 20;
 pub const SLABS: usize = SEGMENT / SLAB;
 
 /// Number of small size classes.
-pub const CLASSES: usize = 9 + 8 * DOUBLINGS;
+pub const CLASSES: usize = 9 + 8 * DOUBLINGS + (EXTRA.end - EXTRA.start);
 const DOUBLINGS: usize = 8;
+/// The powers of two above which there is one more class.
+const EXTRA: Range<usize> = 10..13;
 
 /// The largest size served from a size class.
 pub const SMALL_MAX: usize = 128 << DOUBLINGS;
 /// The largest size whose class is found by table.
 pub const TABLE_MAX: usize = 1024;
+/// The steps of the table for sizes above that.
+pub const STEP_ABOVE: usize = TABLE_MAX / 32;
 /// The largest size served by slabs of a segment; anything above is a mapping of its own.
 pub const MEDIUM_MAX: usize = SEGMENT / 2;
 /// The largest size any request may have: C's objects end at PTRDIFF_MAX.
@@ -38,8 +45,17 @@ pub const fn class_of(size: usize) -> usize {
     } else {
         let last = size - 1;
         let doubling = last.ilog2() as usize;
-        // `last` has its top bit at `doubling` (7 or more); the three bits below it choose one of eight classes.
-        (doubling - 7) * 8 + (last >> (doubling - 3)) + 1
+        // `last` has its top bit at `doubling` (7 or more); the three bits below it choose one of eight classes. Where the next
+        // two are clear as well, and there is an extra class, it is that.
+        let eighth = (last >> (doubling - 3)) - 8;
+        let extra = if doubling < EXTRA.start {
+            0
+        } else if doubling < EXTRA.end {
+            doubling - EXTRA.start + (last >> (doubling - 5) != 32) as usize
+        } else {
+            EXTRA.end - EXTRA.start
+        };
+        9 + (doubling - 7) * 8 + eighth + extra
     }
 }
 
@@ -61,15 +77,23 @@ const fn block_sizes() -> [u32; CLASSES] {
     let mut sizes = [0; CLASSES];
     sizes[0] = 8;
     let mut class = 1;
-    while class < CLASSES {
-        sizes[class] = if class <= 8 {
-            16 * class as u32
-        } else {
-            let doubling = (class - 9) / 8;
-            let step = (class - 9) % 8;
-            (16 << doubling) * (9 + step as u32)
-        };
+    while class <= 8 {
+        sizes[class] = 16 * class as u32;
         class += 1;
+    }
+    let mut doubling = 7;
+    while class < CLASSES {
+        if EXTRA.start <= doubling && doubling < EXTRA.end {
+            sizes[class] = 33 << (doubling - 5);
+            class += 1;
+        }
+        let mut eighths = 9;
+        while eighths <= 16 {
+            sizes[class] = eighths << (doubling - 3);
+            class += 1;
+            eighths += 1;
+        }
+        doubling += 1;
     }
     sizes
 }
@@ -103,7 +127,7 @@ const _: () = {
         assert!(span <= 8 * SLAB, "a span stays small beside its segment");
         assert!(span % block <= span / tail_divisor(class), "the tail of a span is small");
         assert!(block == 8 || block.is_multiple_of(16), "blocks from 16 bytes up are aligned to 16");
-        assert!(block <= TABLE_MAX || block.is_multiple_of(128), "a table in steps of 128 tells classes apart");
+        assert!(block <= TABLE_MAX || block.is_multiple_of(STEP_ABOVE), "a table in such steps tells classes apart");
         class += 1;
     }
     assert!(BLOCK_SIZE[CLASSES - 1] as usize == SMALL_MAX);

@@ -44,7 +44,7 @@ fn kept() -> usize {
     extent.mapped - extent.free
 }
 
-static POLICY: Snapshot = Snapshot { cache_total: 8 << 20, ..Snapshot::DEFAULT };
+static POLICY: Snapshot = Snapshot { cache_total: 10 << 20, ..Snapshot::DEFAULT };
 
 #[test]
 fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_it() {

@@ -204,7 +204,9 @@ fn a_program_of_the_user_s_is_compared() {
     succeed(&["--libs", "glibc", "--lib", &good, "--rounds", "2", "--json", path, "--program", "--", "sleep", "0.05"]);
     let results = read(&json);
     assert_eq!(results.rows[0].title(), "program sleep");
-    assert!(results.rows[0].outcomes.iter().all(|outcome| outcome.runs.len() == 2 && outcome.failure.is_none()));
+    for outcome in &results.rows[0].outcomes {
+        assert_eq!((outcome.runs.len(), outcome.failure.as_deref()), (2, None));
+    }
     assert!(results.rows[0].outcomes[1].runs[0].wall_ns >= 50_000_000);
 }
 

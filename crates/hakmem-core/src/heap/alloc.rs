@@ -8,7 +8,7 @@ use crate::large;
 use crate::medium;
 use crate::pagemap;
 use crate::sizes::{
-    BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, TABLE_MAX, class_of, class_of_aligned,
+    BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of, class_of_aligned,
 };
 use crate::span::{next_of, set_next};
 use core::ptr;
@@ -87,7 +87,7 @@ pub fn allocate_inline(size: usize) -> *mut u8 {
 #[inline(never)]
 extern "C" fn allocate_cold(size: usize) -> *mut u8 {
     if size > TABLE_MAX && size <= SMALL_MAX {
-        let block = pop(GROUND.offsets_above[size.wrapping_add(127) >> 7] as usize);
+        let block = pop(GROUND.offsets_above[size.wrapping_add(STEP_ABOVE - 1) / STEP_ABOVE] as usize);
         if block != 0 {
             return block as *mut u8;
         }

@@ -223,8 +223,8 @@ mod tests {
             let (first, end, _) = span.take_run();
             let size = BLOCK_SIZE[class] as usize;
             let blocks: Vec<usize> = (first..end).step_by(size).collect();
-            // The first block stays in use, and one in each three pages after it.
-            let stays = |at: usize| ((at - first) / size).is_multiple_of((3 * PAGE / size).max(2));
+            // The first block stays in use, and one in each three pages, or one in three, after it.
+            let stays = |at: usize| ((at - first) / size).is_multiple_of((3 * PAGE / size).max(3));
             for block in blocks.iter().filter(|at| !stays(**at)) {
                 // SAFETY: a block of the span that nobody uses.
                 assert!(unsafe { span.put(*block) });
