@@ -7,6 +7,7 @@ use crate::footprint;
 use crate::kept::{self, Mapping};
 use crate::pagemap;
 use crate::pages;
+use crate::price;
 use crate::segment::Purge;
 use crate::sizes::{REQUEST_MAX, SEGMENT, SLAB};
 use core::sync::atomic::Ordering::Relaxed;
@@ -45,7 +46,7 @@ fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
 
 fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
     let mapping = kept::describe()?;
-    let huge = !sparse && pages::huge_block(bytes);
+    let huge = !sparse && pages::huge_block(bytes) && price::is_fair(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
     if base == 0 && kept::release(Purge::All) != 0 {

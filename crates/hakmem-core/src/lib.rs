@@ -15,17 +15,18 @@
 //! 11. `pagemap` - what every 64 KiB of address space is
 //! 12. `room` - hints where free slabs are
 //! 13. `pages` - huge pages, and pages brought in before they are touched
-//! 14. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
-//! 15. `space` - finding slabs, and giving free memory back
-//! 16. `medium` - blocks of whole slabs
-//! 17. `kept` - mappings of large blocks, live and kept for the next
-//! 18. `large` - blocks that are mappings of their own
-//! 19. `limits` - what happens at a limit of ours or the system's
-//! 20. `decay` - when free memory goes back by itself
-//! 21. `heap` - thread heaps: the fast paths and their cold twins
-//! 22. `scavenger` - the thread that gives memory back while the program idles
-//! 23. `stats` - counters folded into a report
-//! 24. `process` - settings from the environment, start and end
+//! 14. `price` - what huge pages cost at present
+//! 15. `segment` - 2 MiB in 32 slabs, and the one word that says which are free
+//! 16. `space` - finding slabs, and giving free memory back
+//! 17. `medium` - blocks of whole slabs
+//! 18. `kept` - mappings of large blocks, live and kept for the next
+//! 19. `large` - blocks that are mappings of their own
+//! 20. `limits` - what happens at a limit of ours or the system's
+//! 21. `decay` - when free memory goes back by itself
+//! 22. `heap` - thread heaps: the fast paths and their cold twins
+//! 23. `scavenger` - the thread that gives memory back while the program idles
+//! 24. `stats` - counters folded into a report
+//! 25. `process` - settings from the environment, start and end
 #![no_std]
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub mod meta;
 pub mod pagemap;
 pub mod pages;
 pub mod policy;
+pub mod price;
 pub mod process;
 pub mod room;
 pub mod scavenger;

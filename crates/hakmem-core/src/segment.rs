@@ -20,6 +20,7 @@ use crate::footprint;
 use crate::meta;
 use crate::pagemap;
 use crate::pages;
+use crate::price;
 use crate::room::{self, Summary};
 use crate::sizes::{SEGMENT, SLAB, SLABS};
 use crate::span::Span;
@@ -221,7 +222,13 @@ fn map_taken(slabs: usize) -> Option<Run> {
     segment.idle.store(0, Relaxed);
     segment.ahead.store(0, Relaxed);
     // SAFETY: mapped just now, known to nobody.
-    segment.huge.store(unsafe { pages::advise(base, SEGMENT, pages::huge_segments()) }, Relaxed);
+    unsafe {
+        let huge = pages::advise(base, SEGMENT, pages::huge_segments() && price::is_fair(1));
+        segment.huge.store(huge, Relaxed);
+        if huge {
+            price::pay(base);
+        }
+    }
     pagemap::set_segment(base, ptr::from_ref(segment) as usize);
     pagemap::set(base, SLABS, pagemap::FREED);
     room::note_mapped();

@@ -53,6 +53,7 @@ static FAKE: Kernel = Kernel {
     // SAFETY: as above.
     advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
     now: || (real().now)(),
+    micros: || (real().micros)(),
 };
 
 #[test]

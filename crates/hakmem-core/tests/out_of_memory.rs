@@ -35,6 +35,7 @@ static FAKE: Kernel = Kernel {
     advise: |at, len, advice| !fails() && unsafe { (real().advise)(at, len, advice) },
     // A clock that makes every look at it a purge pass.
     now: || TIME.fetch_add(1000, Relaxed) as u64,
+    micros: || (real().micros)(),
 };
 
 /// Huge pages from a size that the workload reaches.

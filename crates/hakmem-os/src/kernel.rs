@@ -25,6 +25,8 @@ pub struct Kernel {
     pub advise: unsafe fn(at: usize, len: usize, advice: Advice) -> bool,
     /// Milliseconds of a monotonic clock, coarse is enough.
     pub now: fn() -> u64,
+    /// Microseconds of a monotonic clock, exact.
+    pub micros: fn() -> u64,
 }
 
 /// What a range may be advised.
@@ -67,7 +69,7 @@ pub(crate) fn count(kind: Call) {
     COUNTS[kind as usize].fetch_add(1, Relaxed);
 }
 
-static REAL: Kernel = Kernel { map, unmap, purge, remap, advise, now };
+static REAL: Kernel = Kernel { map, unmap, purge, remap, advise, now, micros };
 static CURRENT: AtomicPtr<Kernel> = AtomicPtr::new(&raw const REAL as *mut Kernel);
 
 /// The kernel in use.
@@ -143,8 +145,18 @@ unsafe fn advise(at: usize, len: usize, advice: Advice) -> bool {
 }
 
 fn now() -> u64 {
+    let time = time_of(libc::CLOCK_MONOTONIC_COARSE);
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+fn micros() -> u64 {
+    let time = time_of(libc::CLOCK_MONOTONIC);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
+}
+
+fn time_of(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes the timespec; libc answers from the vdso, without errno for a clock that exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time
 }

@@ -118,6 +118,15 @@ pub unsafe fn populate(at: usize, len: usize) {
     }
 }
 
+/// Brings the page at `at` in by a write to it.
+///
+/// # Safety
+/// Mapped, zero, and nobody else's.
+pub unsafe fn touch(at: usize) {
+    // SAFETY: the caller's; what was zero stays zero.
+    unsafe { (at as *mut u8).write_volatile(0) };
+}
+
 /// Resizes a mapping without moving it; false on failure, nothing changed.
 ///
 /// # Safety

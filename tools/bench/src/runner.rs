@@ -6,6 +6,7 @@ use crate::{
     meter::Measurement,
     process::{self, Ended, Watch},
     programs::find_program,
+    random::Random,
     results::{Clock, Outcome, Row},
     worker,
     workloads::{self, Parameters, Workload, memory},
@@ -74,7 +75,8 @@ pub fn run(plan: &Plan, tasks: &[Task], candidates: &mut [Candidate]) -> Result<
         let start = |failure: &Option<String>| Outcome { failure: failure.clone(), ..Outcome::default() };
         let mut outcomes: Vec<Outcome> = unusable.iter().map(start).collect();
         for round in 0..plan.rounds {
-            for (candidate, outcome) in candidates.iter().zip(&mut outcomes) {
+            for at in shuffled(candidates.len(), round) {
+                let (candidate, outcome) = (&candidates[at], &mut outcomes[at]);
                 bar.set_message(format!("{} {}: {}", task.workload, task.row, candidate.name));
                 if outcome.failure.is_none() && task.work.is_for(candidate) {
                     measure(plan, task, candidate, round == 0, outcome)?;
@@ -91,6 +93,17 @@ pub fn run(plan: &Plan, tasks: &[Task], candidates: &mut [Candidate]) -> Result<
     }
     bar.finish_and_clear();
     Ok(rows)
+}
+
+/// The order of a round: another one for each, the same in each comparison. What a candidate finds, such as huge pages that the system
+/// has at hand, depends on who came before it.
+fn shuffled(count: usize, round: usize) -> Vec<usize> {
+    let mut random = Random::new(round as u64);
+    let mut order: Vec<usize> = (0..count).collect();
+    for end in (1..count).rev() {
+        order.swap(end, random.below(end + 1));
+    }
+    order
 }
 
 /// Has every candidate say which version it is, and returns why those that cannot run at all cannot.
@@ -266,5 +279,24 @@ fn from_usage(ended: &Ended) -> Measurement {
         page_faults: (ended.usage.ru_minflt + ended.usage.ru_majflt) as u64,
         rss_peak_kib: ended.usage.ru_maxrss as u64,
         ..Measurement::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_has_everybody_once_and_an_order_of_its_own() {
+        let orders: Vec<Vec<usize>> = (0..9).map(|round| shuffled(7, round)).collect();
+        for order in &orders {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..7).collect::<Vec<_>>());
+        }
+        assert!(orders.iter().enumerate().all(|(at, order)| !orders[..at].contains(order)), "{orders:?}");
+        let before_the_last = |order: &Vec<usize>| order.iter().rev().skip_while(|at| **at != 6).nth(1).copied();
+        let first = before_the_last(&orders[0]);
+        assert!(orders.iter().any(|order| before_the_last(order) != first), "{orders:?}");
     }
 }

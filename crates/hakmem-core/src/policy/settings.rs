@@ -109,6 +109,8 @@ numbers! {
         "A process with this much mapped gets a scavenger, the thread that gives memory back while it idles.";
     huge_from = 128 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_HUGE_FROM",
         "A process that has this much mapped gets huge pages for what it maps from then on; 0 is never.";
+    huge_price = 500, 0 => 1_000_000, "us", "HAKMEM_HUGE_PRICE",
+        "After a huge page that took this long to touch first, some of what is mapped gets small pages; 0 is any price.";
     populate_bytes = 512 * KIB, 0 => 512 * KIB, "bytes", "HAKMEM_POPULATE_BYTES",
         "Untouched memory for small blocks that is brought in at once in a process that grows; 0 is none, 256K the least.";
     limit_soft = 0, 0 => 1024 * GIB, "bytes", "HAKMEM_LIMIT_SOFT",

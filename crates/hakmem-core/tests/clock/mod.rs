@@ -25,4 +25,5 @@ pub static KERNEL: Kernel = Kernel {
     // SAFETY: the caller's.
     advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
     now: || TIME.load(Relaxed) as u64,
+    micros: || (real().micros)(),
 };
