@@ -92,8 +92,11 @@ pub fn run(command: &mut Command, watch: &Watch) -> Result<Option<Ended>> {
             receiver.recv().context("a killed process does not end")?.0?;
             return Ok(None);
         }
-        looks += 1;
-        seen = seen || watch.library.is_some_and(|library| maps(process, library));
+        match watch.library.filter(|_| !seen).and_then(|library| maps(process, library)) {
+            Some(true) => seen = true,
+            Some(false) => looks += 1,
+            None => {}
+        }
         if watch.memory
             && let Some(kib) = resident_kib(process)
         {
@@ -153,10 +156,17 @@ fn wait_for(process: libc::pid_t) -> Result<(ExitStatus, libc::rusage)> {
     Ok((ExitStatus::from_raw(status), usage))
 }
 
-/// Whether a file is mapped in a process.
-fn maps(process: libc::pid_t, library: &Path) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
-    maps.contains(&*library.to_string_lossy())
+/// Whether the library is in a process's address space; nothing where it is too early to say, before the dynamic loader has mapped
+/// libc, which it does after what is preloaded.
+fn maps(process: libc::pid_t, library: &Path) -> Option<bool> {
+    let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
+    if maps.contains(&*library.to_string_lossy()) {
+        return Some(true);
+    }
+    let is_ours = fs::read_link("/proc/self/exe").is_ok_and(|ours| ours == program);
+    let is_loading = maps.contains("/ld-linux") && !maps.contains("/libc.so") && !maps.contains("/libc-");
+    (!is_ours && !is_loading && !maps.is_empty()).then_some(false)
 }
 
 /// Resident memory of a process; nothing once it is ending and has none.
