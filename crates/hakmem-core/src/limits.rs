@@ -190,9 +190,11 @@ fn system() -> Reading {
     Reading { high, max, limit, used, pressure }
 }
 
-/// Gives all free memory back to the system; whether there was any.
+/// Gives all free memory back to the system; whether there was any, be it address space alone.
 pub fn ease() -> bool {
-    space::purge(Purge::All) + kept::release(Purge::All) != 0
+    let mapped = footprint::now();
+    let bytes = space::purge(Purge::All) + kept::release(Purge::All);
+    bytes != 0 || footprint::now() < mapped
 }
 
 /// The policy that was in force, and the same with short caches: made once.

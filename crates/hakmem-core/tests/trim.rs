@@ -45,6 +45,7 @@ fn much_that_is_idle_goes_back_within_the_budget() {
     what_is_spent_comes_back_with_time();
     an_ending_thread_leaves_little();
     who_keeps_memory_for_long_is_not_trimmed();
+    who_asks_for_all_is_told_of_address_space_too();
     replace(None);
 }
 
@@ -95,4 +96,17 @@ fn who_keeps_memory_for_long_is_not_trimmed() {
     free(blocks);
     some_slow_paths();
     assert!(footprint::used() >= before, "nothing went back");
+}
+
+fn who_asks_for_all_is_told_of_address_space_too() {
+    static AT_ONCE: policy::Snapshot = policy::Snapshot { decay_ms: 0, ..policy::Snapshot::DEFAULT };
+    heap::trim();
+    policy::publish(&AT_ONCE);
+    free(allocate(6 * MIB));
+    assert!(heap::trim(), "what is on the shelf");
+    let before = room::mapped();
+    free(vec![heap::allocate(MIB) as usize]);
+    assert!(room::mapped() > before && idle() == 0, "its pages went back at once");
+    assert!(heap::trim() && room::mapped() == before, "the segment is left");
+    assert!(!heap::trim(), "and then nothing");
 }

@@ -197,16 +197,21 @@ impl Heap {
     pub(super) fn tick(&self, length: u32) {
         let ticks = self.ticks.get() + length;
         self.ticks.set(ticks % TICKS);
-        if ticks >= TICKS || length == BIG && decay::much_is_idle() {
+        let is_full = ticks >= TICKS;
+        if is_full {
             if self.keep_to_share() {
                 self.flush_all();
             }
             bell::ring();
-            if decay::is_due()
-                && let Some(_turn) = turn::take()
-            {
-                decay::see_to_it();
-            }
+        }
+        // Much falls idle in a moment, and big blocks end soon after it where a program turns to other work.
+        if (is_full || length == BIG && decay::much_is_idle())
+            && decay::is_due()
+            && let Some(_turn) = turn::take()
+        {
+            decay::see_to_it();
+        }
+        if is_full {
             self.tidy_shelf();
         }
     }
