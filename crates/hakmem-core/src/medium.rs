@@ -37,7 +37,7 @@ pub fn usable_size(address: usize) -> Option<usize> {
 
 /// Puts a block away that is free, to be taken down again. Its slabs stay claimed.
 pub fn put_away(span: &'static Span) {
-    pagemap::set(span.base(), 1, pagemap::FREED);
+    pagemap::set(span.base(), 1, pagemap::SHELVED);
 }
 
 /// Makes a block of `size` bytes of one that was put away.
@@ -54,7 +54,7 @@ fn run_of(span: &'static Span) -> Option<Run> {
 
 /// Frees a block, or one that was put away.
 pub fn release(span: &'static Span) {
-    put_away(span);
+    pagemap::set(span.base(), 1, pagemap::FREED);
     if let Some(run) = run_of(span) {
         run.release_marked();
     }
@@ -67,10 +67,12 @@ pub fn resize(address: usize, size: usize) -> Option<usize> {
     let wanted = size.div_ceil(SLAB);
     if wanted > run.slabs {
         run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
-    } else if wanted < run.slabs {
-        Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
     }
+    // Before the slabs behind are released: a child forked in between must not find them in two hands.
     span.set_slabs(wanted);
     span.set_bytes(size.next_multiple_of(PAGE));
+    if wanted < run.slabs {
+        Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
+    }
     Some(address)
 }

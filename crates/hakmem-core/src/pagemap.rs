@@ -7,7 +7,8 @@
 //! | 0 | nothing of ours |
 //! | `anchor ^ (16 * class - BINS_BYTES)` | blocks of one class, owned by the heap with that anchor |
 //! | [`MEDIUM`] | the start of a medium block |
-//! | [`FREED`] | memory of ours that is free |
+//! | [`SHELVED`] | the start of a medium block that is free and on a shelf |
+//! | [`FREED`] | memory of ours that is free, or inside a medium block |
 //! | descriptor address + [`LARGE`] | the start of a large block |
 //!
 //! XOR with the reader's own anchor turns the second kind into a small negative number, the offset of the bin, and every
@@ -33,6 +34,9 @@ pub const MEDIUM: usize = 1;
 pub const LARGE: usize = 2;
 /// Entry of a slab that is ours and free.
 pub const FREED: usize = 3;
+
+/// Entry of the first slab of a medium block that is free and on a shelf.
+pub const SHELVED: usize = 4;
 
 const ADDRESS_BITS: usize = 47;
 const ENTRIES: usize = (1 << ADDRESS_BITS) / SLAB;

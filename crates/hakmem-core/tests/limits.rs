@@ -130,11 +130,11 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
 static PRESSURE_ONLY: Snapshot =
     Snapshot { limit_system: 0, limit_pressure: 99, decay_ms: 3_600_000, ..Snapshot::DEFAULT };
 
-/// Whether a pass looks at the system, `ms` after the pass before.
+/// Whether the scavenger, which is this test, looks at the system, `ms` after it could have the time before.
 fn looks_after(ms: usize) -> bool {
     clock::turn(ms);
     let before = calls(Call::Other);
-    limits::follow();
+    limits::look_if_due();
     calls(Call::Other) != before
 }
 

@@ -396,6 +396,52 @@ fn idle_threads_come_back() {
     }
 }
 
+/// Passes come often, so the threads are looked at all the time.
+#[test]
+fn descriptors_of_the_program() {
+    let program = Program::build("c/descriptors_of_the_program.c");
+    program.plain().timeout(300).succeed();
+    on_hakmem(&program.preloaded().env("HAKMEM_DECAY_MS", "50").timeout(300));
+}
+
+#[test]
+fn idle_in_handlers() {
+    let program = Program::build("c/idle_in_handlers.c");
+    for handler in ["plain", "once", "undeferred", "systemv", "itself"] {
+        on_hakmem(&program.preloaded().env("HAKMEM_DECAY_MS", "100").arg(handler).arg("100").timeout(300));
+    }
+}
+
+#[test]
+fn limits_allow_list() {
+    let program = Program::build("c/limits_allow_list.c");
+    for (when, how) in ["early", "late", "frees"].into_iter().flat_map(|when| [(when, "prctl"), (when, "syscall")]) {
+        program.plain().arg(when).arg(how).timeout(300).succeed();
+        on_hakmem(&program.preloaded().arg(when).arg(how).timeout(300));
+    }
+}
+
+#[test]
+fn limits_one_thread() {
+    let program = Program::build("c/limits_one_thread.c");
+    program.plain().timeout(300).succeed();
+    on_hakmem(&program.preloaded().timeout(300));
+}
+
+/// A heap that the scavenger must find takes part once enough is mapped for one.
+#[test]
+fn threads_late_heaps() {
+    let program = Program::build_with("c/threads_late_heaps.c", &[&library().archive]);
+    for end in ["hook", "raw"] {
+        on_hakmem(&program.plain().arg(end).timeout(300));
+    }
+}
+
+#[test]
+fn threads_detached() {
+    on_hakmem(&with_header("c/threads_detached.c").preloaded().timeout(300));
+}
+
 #[test]
 fn idle_in_a_sandbox() {
     let program = Program::build("c/idle_in_a_sandbox.c");

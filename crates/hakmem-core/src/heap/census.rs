@@ -7,7 +7,6 @@
 //! # Safety
 //! Lists run through free blocks, and nobody changes them meanwhile.
 
-use super::validate::is_mapped;
 use super::{Heap, class_in, is_small};
 use crate::kept;
 use crate::meta;
@@ -39,7 +38,7 @@ pub struct Census {
 pub fn census() -> Census {
     let mut census = Census::default();
     let mut out = 0;
-    for segment in segment::all().filter(|segment| is_mapped(segment)) {
+    for segment in segment::mapped() {
         census.mapped += SEGMENT as u64;
         out += census.add_segment(segment);
     }
@@ -76,7 +75,7 @@ impl Census {
                 out += bytes;
                 self.purged += gone;
                 bytes + gone
-            } else if pagemap::entry_anywhere(span.base()) == pagemap::FREED {
+            } else if pagemap::entry_anywhere(span.base()) == pagemap::SHELVED {
                 // On a shelf.
                 out += whole;
                 whole

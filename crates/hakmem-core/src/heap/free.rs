@@ -55,9 +55,11 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
 #[inline(never)]
 extern "C" fn bin_is_full(latest: *mut u8) {
     let entry = pagemap::entry_anywhere(latest as usize);
-    // In a signal handler that interrupted a slow path the list grows; it is settled next time.
-    if let Some(heap) = Heap::at_anchor(anchor_in(entry)).begin() {
-        heap.overflow(class_in(entry));
+    let (heap, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
+    match heap.begin() {
+        Some(heap) => heap.overflow(class),
+        // In a signal handler that interrupted a slow path the list grows; it is settled next time.
+        None => heap.grant_more(class),
     }
 }
 
@@ -69,22 +71,20 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
     }
     let entry = pagemap::entry_anywhere(address);
     if is_small(entry) {
-        if slot::heap() == 0 {
-            // The first free of this thread, or the first one after its slot was cleared.
-            drop(Heap::for_slow_path());
-        }
+        let heap = Heap::to_free();
         let anchor = slot::heap();
         if anchor != 0 && anchor_in(entry) == anchor {
-            // The map has two levels, or the slot was cleared, so the fast path could not know.
+            // The slot was cleared, or the map has two levels, so the fast path could not know.
+            drop(heap);
             // SAFETY: the page map says: a block of this class, ours.
             unsafe { push(anchor, bin_distance(class_in(entry)), block) }
         } else {
             // SAFETY: a block of the heap that the entry names.
-            unsafe { Heap::free_remote(entry, address) }
+            unsafe { Heap::free_remote(heap.as_deref(), entry, address) }
         }
         return;
     }
-    let heap = Heap::for_slow_path();
+    let heap = Heap::to_free();
     let freed = if entry == pagemap::MEDIUM {
         free_medium(heap.as_deref(), address).map(|bytes| (Big::Medium, bytes))
     } else if large::is_large(entry) {

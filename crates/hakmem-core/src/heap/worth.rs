@@ -38,7 +38,7 @@ impl Heap {
         if owner.status() == Status::Lost {
             return false;
         }
-        let inside = owner.enter();
+        let inside = if ptr::eq(owner, self) { owner.enter() } else { owner.enter_as_visitor() };
         if !span_of(block).is_some_and(|span| inside.is_sparse(span, class, self)) {
             return false;
         }
