@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 
-enum { BLOCKS = 60000, SIZE = 1000, ROUNDS = 1000000, SLEEPERS = 4 };
+enum { BLOCKS = 60000, SIZE = 1000, ROUNDS = 1000000, SLEEPERS = 60 };
 
 static void *blocks[BLOCKS];
 static int ends[2];
