@@ -39,6 +39,7 @@ mod free;
 mod gaps;
 mod idle;
 mod pressure;
+mod realloc;
 mod refill;
 mod remote;
 mod rows;
@@ -48,7 +49,8 @@ mod worth;
 
 pub use adopt::start;
 pub use alloc::{
-    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate, stays,
+    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, allocate_zeroed_aligned,
+    pop_for_new,
 };
 pub use census::{Census, census};
 pub use fork::after_fork_in_child;
@@ -56,6 +58,7 @@ pub use free::{free, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from};
 pub use pressure::attend;
+pub use realloc::{reallocate, stays};
 pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
