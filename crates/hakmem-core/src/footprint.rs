@@ -94,7 +94,7 @@ pub fn give(bytes: usize) {
     USED.fetch_sub(bytes, Relaxed);
 }
 
-/// Bytes mapped now. The page map's flat reservation is not counted: it is address space, and memory only where touched.
+/// Bytes mapped now.
 pub fn now() -> usize {
     MAPPED.load(Relaxed)
 }

@@ -196,7 +196,7 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
 }
 
 fn usable_of(block: usize) -> usize {
-    free::usable_size_of(pagemap::entry_anywhere(block), block).unwrap_or(0)
+    free::usable_size_of(pagemap::entry(block), block).unwrap_or(0)
 }
 
 /// Whether a small block of this thread may stay where it is when its size becomes `size`: it fits, and at least half of
@@ -267,7 +267,7 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 /// `block` is a live block, and the caller forgets it unless null comes back.
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     let address = block as usize;
-    let entry = pagemap::entry_anywhere(address);
+    let entry = pagemap::entry(address);
     let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
     if size > REQUEST_MAX {
         return or_enomem(None);
