@@ -382,11 +382,16 @@ impl Mapping {
         if to == 0 {
             return false;
         }
+        if !pagemap::cover(to, SLAB) {
+            // SAFETY: mapped just now, known to nobody.
+            unsafe { vm::unmap(to, bytes) };
+            return false;
+        }
         // Once the pages have moved, another thread may map something at the old place, so its entry goes first.
         let entry = pagemap::entry(base);
         pagemap::set(base, 1, 0);
         // SAFETY: the mapping is the caller's; the target was mapped just now.
-        if !pagemap::cover(to, SLAB) || !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {
+        if !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {
             // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
             // place.
             pagemap::set(base, 1, entry);
