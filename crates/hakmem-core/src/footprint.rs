@@ -105,7 +105,7 @@ pub fn count_anew(mapped: usize, used: usize) {
     USED.store(used, Relaxed);
 }
 
-/// Bytes mapped now. The page map's flat reservation is not counted: it is address space, and memory only where touched.
+/// Bytes mapped now.
 pub fn now() -> usize {
     MAPPED.load(Relaxed)
 }

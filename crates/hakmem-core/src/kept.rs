@@ -500,7 +500,7 @@ impl Mapping {
             return false;
         }
         // Once the pages have moved, another thread may map something at the old place, so its entry goes first.
-        let entry = pagemap::entry_anywhere(base);
+        let entry = pagemap::entry(base);
         pagemap::set(base, 1, 0);
         // SAFETY: the mapping is the caller's; the target was mapped just now.
         if !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {

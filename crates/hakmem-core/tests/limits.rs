@@ -122,7 +122,8 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
     }
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
-    assert!(meta::mapped() <= metadata + (64 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
+    // Less than a descriptor for each round, but perhaps a leaf of the page map, half a megabyte.
+    assert!(meta::mapped() <= metadata + (600 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
 }
 
 /// How far this machine's groups are from their limits is nothing to test by, and hardly is it short of memory all the time.

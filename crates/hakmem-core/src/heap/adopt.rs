@@ -7,7 +7,6 @@ use super::{Big, GROUND, Heap, Status, Tally, fork};
 use crate::bell;
 use crate::decay;
 use crate::meta;
-use crate::pagemap;
 use crate::pages;
 use crate::sizes::CLASSES;
 use crate::sync::Stack;
@@ -61,11 +60,10 @@ pub(super) fn forget_heap() {
     }
 }
 
-/// Readies the process: the page map, the hook at thread exit. Called with the first heap; more calls do nothing.
+/// Readies the process: the hook at thread exit. Called with the first heap; more calls do nothing.
 pub fn start() {
     let _one_at_a_time = START.lock();
     if !STARTED.load(Relaxed) {
-        pagemap::start();
         EXIT.register(leave);
         STARTED.store(true, Release);
     }

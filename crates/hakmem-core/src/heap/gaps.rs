@@ -44,7 +44,7 @@ pub fn open_gaps(everywhere: bool) {
     for segment in (first..first + count).filter_map(segment::number) {
         let state = segment.state();
         for slab in (0..SLABS).filter(|slab| state.free & 1 << slab == 0) {
-            let entry = pagemap::entry_anywhere(segment.base() + slab * SLAB);
+            let entry = pagemap::entry(segment.base() + slab * SLAB);
             if is_small(entry) {
                 Heap::at_anchor(anchor_in(entry)).open_gaps_in(segment, slab, entry, everywhere);
             }
@@ -58,7 +58,7 @@ impl Heap {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(inside) = self.visit() else { return };
         // Who empties a span or takes it does so under this lock.
-        let is_its = pagemap::entry_anywhere(base) == entry && span.back() == 0 && span.base() == base;
+        let is_its = pagemap::entry(base) == entry && span.back() == 0 && span.base() == base;
         if !is_its || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
             return;
         }

@@ -310,7 +310,7 @@ fn anchor_in(entry: usize) -> usize {
 
 /// The heap that owns the span of small blocks which begins at this slab, if one does.
 fn owner_of(segment: &Segment, slab: usize) -> Option<&'static Heap> {
-    let entry = pagemap::entry_anywhere(segment.base() + slab * SLAB);
+    let entry = pagemap::entry(segment.base() + slab * SLAB);
     (is_small(entry) && segment.spans[slab].back() == 0).then(|| Heap::at_anchor(anchor_in(entry)))
 }
 

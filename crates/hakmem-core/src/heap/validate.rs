@@ -73,7 +73,7 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
     let mut slab = 0;
     while slab < SLABS {
         let at = segment.base() + slab * SLAB;
-        let entry = pagemap::entry_anywhere(at);
+        let entry = pagemap::entry(at);
         if state.free & (1 << slab) != 0 {
             check(entry == pagemap::FREED, "a free slab is marked free", at)?;
             slab += 1;
@@ -106,7 +106,7 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
     check(span.base() == at, "a span knows where it begins", at)?;
     check(span.class() == class_in(entry), "a span's class is the page map's", at)?;
     for slab in 0..span.slabs() {
-        check(pagemap::entry_anywhere(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
+        check(pagemap::entry(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
     }
     check(span.back_blocks() <= span.carved_blocks(), "free + away <= carved", at)?;
     check(span.away_blocks() == span.count_away(), "a block is away when it overlaps a page that is gone", at)?;
@@ -128,7 +128,7 @@ fn check_shelf(heap: &Heap) -> Result<(), Fault> {
     let mut bytes = 0;
     for (slabs, span) in heap.shelf.blocks() {
         check(span.slabs() == slabs, "a block lies in its row of the shelf", span.base())?;
-        let is_free = pagemap::entry_anywhere(span.base()) == pagemap::SHELVED;
+        let is_free = pagemap::entry(span.base()) == pagemap::SHELVED;
         check(is_free && medium::at(span.base()).is_some(), "a block on the shelf is free", span.base())?;
         bytes += (slabs * SLAB) as u64;
     }
@@ -144,7 +144,7 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
     let mut length = 0;
     let orphan = heap.orphan.load(Relaxed);
     for block in heap.bin_blocks(class) {
-        let entry = pagemap::entry_anywhere(block);
+        let entry = pagemap::entry(block);
         let ours = is_small(entry) && anchor_in(entry) == heap.anchor() && class_in(entry) == class;
         check(ours, "a block in a bin is of its heap and class", block)?;
         check(length < counted || orphan, "a bin's list is not longer than it is counted to be", block)?;

@@ -33,7 +33,7 @@ impl Segment {
         let (free, mut abandoned, mut slab) = (self.state().free, 0, 0);
         while slab < SLABS {
             let (at, span) = (self.base() + slab * SLAB, &self.spans[slab]);
-            let slabs = match pagemap::entry_anywhere(at) {
+            let slabs = match pagemap::entry(at) {
                 _ if free & mask(slab, 1) != 0 => 1,
                 pagemap::MEDIUM => span.slabs(),
                 pagemap::SHELVED if keeps(span) => span.slabs(),
