@@ -8,6 +8,7 @@ use crate::segment::{self, Run};
 use crate::sizes::{SLAB, SLABS};
 use crate::space;
 use crate::span::Span;
+use core::sync::atomic::{Ordering::Release, compiler_fence};
 use hakmem_os::vm::PAGE;
 
 /// How many slabs a block of `size` bytes takes: a request for nothing at a large alignment is a block like any other.
@@ -69,15 +70,21 @@ pub fn release(span: &'static Span) {
 pub fn resize(address: usize, size: usize) -> Option<usize> {
     let span = at(address)?;
     let run = run_of(span)?;
-    let wanted = slabs_for(size);
-    if wanted > run.slabs {
-        run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
-    }
-    // Before the slabs behind are released: a child forked in between must not find them in two hands.
-    span.set_slabs(wanted);
-    span.set_bytes(bytes_for(size));
+    let (wanted, bytes) = (slabs_for(size), bytes_for(size));
+    // Its bytes lie within its slabs at every moment, and its slabs are its own: a child forked in between finds it whole.
     if wanted < run.slabs {
+        span.set_bytes(bytes);
+        compiler_fence(Release);
+        span.set_slabs(wanted);
+        compiler_fence(Release);
         Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
+    } else {
+        if wanted > run.slabs {
+            run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
+            span.set_slabs(wanted);
+            compiler_fence(Release);
+        }
+        span.set_bytes(bytes);
     }
     Some(address)
 }

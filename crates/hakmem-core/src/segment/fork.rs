@@ -38,12 +38,14 @@ impl Segment {
                 pagemap::MEDIUM => span.slabs(),
                 pagemap::SHELVED if keeps(span) => span.slabs(),
                 // 0 where the segment was being mapped.
-                pagemap::SHELVED | pagemap::FREED | 0 => {
-                    abandoned |= mask(slab, 1);
-                    1
-                }
-                _ => 1,
+                pagemap::SHELVED | pagemap::FREED | 0 => 0,
+                _ if span.back() == 0 && !span.is_empty() => span.slabs(),
+                // A span of small blocks that are all back, or what is left of one: it was to be released.
+                _ => 0,
             };
+            if slabs == 0 {
+                abandoned |= mask(slab, 1);
+            }
             slab += slabs.max(1);
         }
         if abandoned != 0 {
