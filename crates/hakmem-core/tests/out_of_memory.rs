@@ -109,14 +109,3 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
     }
     assert!(refused > 0, "some of the refusals reached the program as null");
 }
-
-#[test]
-fn with_no_memory_at_all_every_entry_says_so() {
-    // Runs beside the other test only in its own thread's eyes: it asks for what no kernel gives.
-    for size in [isize::MAX as usize, isize::MAX as usize + 1, usize::MAX - 4096, usize::MAX] {
-        assert!(heap::allocate(size).is_null());
-        assert!(heap::allocate_zeroed(size).is_null());
-        assert!(heap::allocate_aligned(size, 64).is_null());
-    }
-    assert!(heap::allocate_aligned(1, 1 << 62).is_null());
-}

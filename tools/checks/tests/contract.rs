@@ -17,13 +17,13 @@ fn on_hakmem(run: &Run) -> Outcome {
 /// A program that the C library's malloc passes as well.
 fn holds_everywhere(source: &str) {
     let program = Program::build(source);
-    program.plain().timeout(120).succeed();
-    on_hakmem(&program.preloaded().timeout(300));
+    program.plain().succeed();
+    on_hakmem(&program.preloaded());
 }
 
 /// A program that asks for more than the C library's malloc gives.
 fn holds_here(source: &str) {
-    on_hakmem(&Program::build(source).preloaded().timeout(300));
+    on_hakmem(&Program::build(source).preloaded());
 }
 
 macro_rules! rules {
@@ -281,8 +281,8 @@ fn limits_soft() {
 #[test]
 fn limits_hard() {
     let program = with_header("c/limits_hard.c");
-    on_hakmem(&alone(program.preloaded()).timeout(300));
-    on_hakmem(&alone(program.preloaded()).env("HAKMEM_LIMIT_HARD", "96M").arg("environment").timeout(300));
+    on_hakmem(&alone(program.preloaded()));
+    on_hakmem(&alone(program.preloaded()).env("HAKMEM_LIMIT_HARD", "96M").arg("environment"));
 }
 
 /// Says aloud that a test is left out: the harness captures what goes through the print macros.
@@ -314,7 +314,7 @@ fn limits_control_group() {
     let enter = format!("echo $$ > {}/cgroup.procs", group.0.display());
     // Not the pressure: that may be this machine's.
     let run = program.preloaded().env("HAKMEM_LIMIT_PRESSURE", "0").after(&enter).arg(&group.0).arg("real");
-    on_hakmem(&run.timeout(120));
+    on_hakmem(&run);
 }
 
 /// With files that stand in for the kernel's, in a mount namespace of its own: both versions, memory.high, pressure.
@@ -346,7 +346,7 @@ fn limits_control_group_fake() {
              [ {max} = memory.max ] || {{ mkdir -p ../../../unified; ln -s $PWD/memory.pressure ../../../unified/; }}\n\
              LD_PRELOAD=\"$1\" exec \"$2\" $PWD fake"
         );
-        on_hakmem(&unshare(&script).arg(&library().shared).arg(program.executable()).timeout(120));
+        on_hakmem(&unshare(&script).arg(&library().shared).arg(program.executable()));
     }
 }
 
@@ -382,9 +382,8 @@ fn idle_process_gives_back() {
     for who in ["owner", "other", "main"] {
         on_hakmem(&program.preloaded().arg(who));
     }
-    // The test can fail: without the scavenger nothing goes back.
-    let without = program.preloaded().arg("owner").env("HAKMEM_SCAVENGER", "0").finish();
-    assert!(without.status.is_some_and(|status| !status.success()), "{without}");
+    // The test can tell: without the scavenger nothing goes back.
+    on_hakmem(&program.preloaded().arg("kept").env("HAKMEM_SCAVENGER", "0"));
 }
 
 #[test]
@@ -414,11 +413,13 @@ fn memory_numbers() {
 #[test]
 fn memory_no_thrash() {
     let program = Program::build_with("c/memory_no_thrash.c", &[&library().archive]);
+    let by_its_own_clock = |what| program.plain().env("HAKMEM_SCAVENGER", "0").arg(what);
     for what in ["medium", "large", "used", "small", "mixed"] {
-        on_hakmem(&program.plain().arg(what));
+        on_hakmem(&by_its_own_clock(what));
     }
+    on_hakmem(&program.plain().arg("scavenged"));
     // The test can tell: without a decay every free of a large block is a call.
-    let thrashing = program.plain().arg("large").env("HAKMEM_DECAY_MS", "0").finish();
+    let thrashing = by_its_own_clock("large").env("HAKMEM_DECAY_MS", "0").finish();
     assert!(thrashing.stderr.contains("kernel calls in"), "{thrashing}");
 }
 
@@ -503,7 +504,7 @@ fn linked(arguments: &[&str]) {
     for source in sources {
         let program = Program::build_with(source, arguments);
         symlink(&library().shared, program.directory().join("libhakmem.so.0")).expect("a link to the library");
-        let outcome = on_hakmem(&program.plain().env("LD_LIBRARY_PATH", ".").env("HAKMEM_STATS", "0").timeout(120));
+        let outcome = on_hakmem(&program.plain().env("LD_LIBRARY_PATH", ".").env("HAKMEM_STATS", "0"));
         assert!(outcome.stderr.is_empty(), "{outcome}");
     }
 }
