@@ -50,6 +50,11 @@ impl Running {
         Running { child, command: shown, stdout, stderr, deadline: Instant::now() + HANGS_AFTER, ended: false }
     }
 
+    /// Its number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// True as long as the program has not ended.
     pub fn alive(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_none()
