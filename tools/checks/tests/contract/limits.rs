@@ -49,6 +49,19 @@ fn limits_address_space() {
     }
 }
 
+/// The C library's malloc has heaps for threads that take all this room by themselves.
+#[test]
+fn limits_threads_run_out() {
+    on_hakmem(&Program::build("c/limits_threads_run_out.c").preloaded().after("ulimit -v 150000"));
+}
+
+#[test]
+fn limits_room_comes_back() {
+    let program = Program::build("c/limits_room_comes_back.c");
+    program.plain().after("ulimit -v 200000").succeed();
+    on_hakmem(&program.preloaded().after("ulimit -v 200000"));
+}
+
 #[test]
 fn limits_data_segment() {
     let program = Program::build("c/threads_hand_over.c");

@@ -45,22 +45,24 @@ macro_rules! rules {
 rules! { holds_everywhere, "c", "c":
     start_up_constructors_first start_up_dlsym_first start_up_many_keys_first start_up_calloc_is_not_recursive
     threads_every_entry_first threads_cancellation threads_priority_inversion threads_shared_memory_children
-    threads_small_stack threads_hand_over
+    threads_small_stack threads_hand_over threads_contexts_move threads_in_turn threads_cancelled_reports
     fork_busy_threads fork_stdio_deadlock fork_handlers_that_allocate fork_generations fork_other_programs
+    fork_in_signal_handler exit_main_thread_first
     foreign_libc_blocks
     realloc_copies_nothing
     api_size_zero api_realloc_edges api_realloc_contents api_failed_realloc api_product_overflow api_posix_memalign
     api_memalign api_page_aligned api_huge_alignment api_natural_alignment api_errno api_errno_when_the_system_fails
     api_usable_size api_calloc_zeroes api_calloc_leaves_fresh_pages api_old_names api_mallopt api_mallinfo
-    api_malloc_stats
+    api_malloc_stats api_c_library_blocks
+    memory_aligned_again
     limits_map_count limits_sandbox
 }
 
 // glibc 2.36: posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
-// threads stay locked in a child that was made without fork handlers.
+// threads stay locked in a child that was made without fork handlers, heaps of many threads keep what was freed.
 rules! { holds_here, "c", "c":
     api_too_large api_aligned_alloc api_sized_frees fork_without_handlers idle_after_fork
-    pages_small_process
+    pages_small_process threads_generations
 }
 
 rules! { holds_everywhere, "cxx", "cc":
@@ -129,6 +131,23 @@ fn start_up_bad_settings_warn_once_each() {
     assert_eq!(outcome.stderr.lines().count(), settings.len(), "{outcome}");
 }
 
+/// Settings of the C library's own malloc mean nothing here, and do no harm.
+#[test]
+fn start_up_settings_of_glibc() {
+    let tunables = "glibc.malloc.check=3:glibc.malloc.perturb=165:glibc.malloc.tcache_count=0:glibc.malloc.hugetlb=1";
+    let settings = [
+        ("MALLOC_CHECK_", "3"),
+        ("MALLOC_PERTURB_", "165"),
+        ("MALLOC_ARENA_MAX", "1"),
+        ("MALLOC_MMAP_THRESHOLD_", "1"),
+        ("GLIBC_TUNABLES", tunables),
+    ];
+    for source in ["c/api_calloc_zeroes.c", "c/api_usable_size.c", "c/threads_hand_over.c"] {
+        let program = Program::build(source);
+        on_hakmem(&settings.iter().fold(program.preloaded(), |run, (name, value)| run.env(name, value)));
+    }
+}
+
 #[test]
 fn start_up_secure_mode_writes_no_file() {
     const NOBODY: u32 = 65534;
@@ -179,6 +198,12 @@ fn owner_gone(how: &str) {
     let program = Program::build("c/threads_owner_gone.c");
     program.plain().arg(how).succeed();
     on_hakmem(&program.preloaded().arg(how));
+}
+
+/// A child that allocates although its handler interrupted the allocator: the C library's malloc does not promise that.
+#[test]
+fn fork_in_signal_handler_and_allocate() {
+    on_hakmem(&Program::build("c/fork_in_signal_handler.c").preloaded().arg("allocates"));
 }
 
 #[test]

@@ -49,6 +49,14 @@ fn idle_threads_come_back() {
 }
 
 #[test]
+fn idle_threads_in_handlers() {
+    let program = Program::build("c/idle_threads_in_handlers.c");
+    for how in ["deferred", "undeferred"] {
+        on_hakmem(&program.preloaded().arg(how));
+    }
+}
+
+#[test]
 fn idle_in_a_sandbox() {
     let program = Program::build("c/idle_in_a_sandbox.c");
     for when in ["early", "late"] {
