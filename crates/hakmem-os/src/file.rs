@@ -20,12 +20,12 @@ impl File {
         (fd >= 0).then_some(File(fd as usize))
     }
 
-    /// Reads what comes next; 0 at the end and where reading fails.
-    fn read(&self, buffer: &mut [u8]) -> usize {
+    /// Reads what comes next: 0 bytes at the end, `None` where reading fails.
+    fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
         // SAFETY: writes into the buffer.
-        usize::try_from(unsafe { syscall(libc::SYS_read, at) }).unwrap_or(0)
+        usize::try_from(unsafe { syscall(libc::SYS_read, at) }).ok()
     }
 
     /// Fills the buffer from `place`; false where that is not possible.
@@ -60,11 +60,12 @@ impl Drop for File {
 /// seen enough; nothing where the file cannot be read. It needs little stack, which a thread that trims may have.
 ///
 /// A short read does not end a file, as the kernel may make one anywhere; a line that is complete is whole however it was read.
+/// Where a read fails in the middle of a line, that line is not seen: half a number would be another number.
 pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8]) -> bool) {
     let Some(file) = File::open(path, libc::O_RDONLY) else { return };
     let (mut chunk, mut line, mut used) = ([0; 256], [0; LONGEST], 0);
     loop {
-        let got = file.read(&mut chunk);
+        let Some(got) = file.read(&mut chunk) else { return };
         for byte in &chunk[..got] {
             if *byte == b'\n' {
                 if see(&line[..used]) {
