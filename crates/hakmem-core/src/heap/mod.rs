@@ -126,7 +126,6 @@ pub struct Lane {
 
 /// Counts of blocks that are too large for a class. Blocks come and go in different heaps, so only the sums over all heaps
 /// mean something.
-#[derive(Default)]
 pub struct Tally {
     allocations: Counter,
     frees: Counter,
@@ -136,6 +135,18 @@ pub struct Tally {
 }
 
 impl Tally {
+    const fn new() -> Tally {
+        Tally { allocations: Counter::new(), frees: Counter::new(), bytes: Counter::new(), slack: Counter::new() }
+    }
+
+    /// Adds another one's counts, as any of many threads.
+    fn add_shared(&self, change: &Tally) {
+        self.allocations.add_shared(change.allocations.get());
+        self.frees.add_shared(change.frees.get());
+        self.bytes.add_shared(change.bytes.get());
+        self.slack.add_shared(change.slack.get());
+    }
+
     fn add_bytes(&self, bytes: usize) {
         self.bytes.add(bytes as u64);
         self.slack.add(slack(bytes));
@@ -511,7 +522,7 @@ pub enum Big {
 /// The counts of medium or large blocks.
 pub fn big_row(kind: Big) -> Row {
     let mut row = Row::default();
-    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]) {
+    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]).chain([adopt::stray_tally(kind)]) {
         row.allocations += tally.allocations.get();
         row.frees += tally.frees.get();
         row.live_bytes = row.live_bytes.wrapping_add(tally.bytes.get());
