@@ -4,8 +4,8 @@
 
 int main(void) {
     static const size_t IMPOSSIBLE[] = {
-        (size_t)1 << 48, (size_t)1 << 55, (size_t)1 << 62, (size_t)PTRDIFF_MAX - 65536, (size_t)PTRDIFF_MAX - 4096,
-        (size_t)PTRDIFF_MAX - 16, (size_t)PTRDIFF_MAX - 1, PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX + 4096,
+        ((size_t)1 << 47) - 4096, (size_t)1 << 47, (size_t)1 << 48, (size_t)1 << 55, (size_t)1 << 62,
+        (size_t)PTRDIFF_MAX - 65536, (size_t)PTRDIFF_MAX - 4096, (size_t)PTRDIFF_MAX - 16, (size_t)PTRDIFF_MAX - 1, PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX + 4096,
         (size_t)PTRDIFF_MAX + (1 << 21), SIZE_MAX - (1 << 21), SIZE_MAX - 65536, SIZE_MAX - 8192, SIZE_MAX - 4096, SIZE_MAX - 4095,
         SIZE_MAX - 4094, SIZE_MAX - 64, SIZE_MAX - 32, SIZE_MAX - 16, SIZE_MAX - 15, SIZE_MAX - 8, SIZE_MAX - 1, SIZE_MAX};
     for (size_t i = 0; i < sizeof IMPOSSIBLE / sizeof IMPOSSIBLE[0]; i++) {

@@ -70,7 +70,7 @@ unsafe impl GlobalAlloc for Hakmem {
         if layout.align() <= 16 {
             return heap::allocate_zeroed(size_for(layout));
         }
-        alloc_zeroed_aligned(layout)
+        heap::allocate_zeroed_aligned(layout.size(), layout.align())
     }
 
     #[inline]
@@ -78,17 +78,6 @@ unsafe impl GlobalAlloc for Hakmem {
         // SAFETY: the caller's.
         unsafe { heap::reallocate(block, size, layout.align()) }
     }
-}
-
-/// Zeroed memory above the usual alignment: rare, and always written.
-#[cold]
-fn alloc_zeroed_aligned(layout: Layout) -> *mut u8 {
-    let block = heap::allocate_aligned(layout.size(), layout.align());
-    if !block.is_null() {
-        // SAFETY: the block is that long and this caller's.
-        unsafe { block.write_bytes(0, layout.size()) };
-    }
-    block
 }
 
 impl Hakmem {

@@ -255,7 +255,7 @@ fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
         let can = mapping.origin.load(Relaxed) != MIXED;
         (can && have < bytes && have >= bytes / 4).then_some(usize::MAX - have)
     })?;
-    if mapping.grow(bytes.next_multiple_of(SLAB)) {
+    if mapping.grow(bytes.next_multiple_of(SLAB), SLAB) {
         return Some(mapping);
     }
     keep(mapping);
@@ -358,16 +358,17 @@ impl Mapping {
         shrunk
     }
 
-    /// Makes the mapping `bytes` long, in place where the kernel can, else by moving its pages; false where it refuses. The page
-    /// map's entry for where it was is gone when it moves, and the caller sets the new one. By who has it.
-    pub fn grow(&self, bytes: usize) -> bool {
+    /// Makes the mapping `bytes` long, in place where the kernel can, else by moving its pages to a multiple of `align`; false
+    /// where it refuses. The page map's entry for where it was is gone when it moves, and the caller sets the new one. By who has
+    /// it.
+    pub fn grow(&self, bytes: usize, align: usize) -> bool {
         let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
         // A refusal after the move has been prepared would cost its target, so nothing that is likely to be refused is tried.
         if self.origin.load(Relaxed) == MIXED || !take_bytes(bytes - old) {
             return false;
         }
         // SAFETY: the mapping is the caller's.
-        if !unsafe { vm::resize(base, old, bytes) } && !self.relocate(bytes) {
+        if !unsafe { vm::resize(base, old, bytes) } && !self.relocate(bytes, align) {
             footprint::give(bytes - old);
             return false;
         }
@@ -376,17 +377,22 @@ impl Mapping {
         true
     }
 
-    fn relocate(&self, bytes: usize) -> bool {
+    fn relocate(&self, bytes: usize, align: usize) -> bool {
         let base = self.base.load(Relaxed);
-        let to = vm::map_aligned(bytes, if self.huge.load(Relaxed) { SEGMENT } else { SLAB });
+        let to = vm::map_aligned(bytes, align.max(if self.huge.load(Relaxed) { SEGMENT } else { SLAB }));
         if to == 0 {
+            return false;
+        }
+        if !pagemap::cover(to, SLAB) {
+            // SAFETY: mapped just now, known to nobody.
+            unsafe { vm::unmap(to, bytes) };
             return false;
         }
         // Once the pages have moved, another thread may map something at the old place, so its entry goes first.
         let entry = pagemap::entry_anywhere(base);
         pagemap::set(base, 1, 0);
         // SAFETY: the mapping is the caller's; the target was mapped just now.
-        if !pagemap::cover(to, SLAB) || !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {
+        if !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {
             // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
             // place.
             pagemap::set(base, 1, entry);
@@ -453,12 +459,12 @@ mod tests {
         }
         let whole = take(2 * PART, SLAB).expect("two neighbours");
         assert_eq!((whole.base.load(Relaxed), whole.bytes.load(Relaxed)), (base, 2 * PART));
-        assert!(!whole.grow(4 * PART), "its parts may be mappings apart");
+        assert!(!whole.grow(4 * PART, SLAB), "its parts may be mappings apart");
         keep(whole);
         let third = take(2 * PART / 3, SLAB).expect("a part of it");
         assert_eq!((third.base.load(Relaxed), third.bytes.load(Relaxed)), (base, 2 * PART / 3));
         assert_eq!(extent().kept, 2 * PART - 2 * PART / 3);
-        assert!(!third.grow(PART), "a part of what was joined");
+        assert!(!third.grow(PART, SLAB), "a part of what was joined");
         keep(third);
         assert_ne!(release(Purge::All), 0);
         assert_eq!(extent(), Extent::default());

@@ -9,19 +9,19 @@ use crate::pagemap;
 use crate::pages;
 use crate::price;
 use crate::segment::Purge;
-use crate::sizes::{REQUEST_MAX, SEGMENT, SLAB};
+use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
 
-/// Bytes of the mapping for a request; `None` where no address space could hold it.
-fn mapping_size(size: usize) -> Option<usize> {
-    (size <= REQUEST_MAX - SLAB).then(|| size.max(1).next_multiple_of(vm::PAGE))
+/// Bytes of the mapping for a request.
+fn mapping_size(size: usize) -> usize {
+    size.max(1).next_multiple_of(vm::PAGE)
 }
 
-/// Allocates `size` bytes aligned to `align`; the flag says whether they are zero. `sparse` is a block of which much may never
-/// be touched. `None` when the system has no memory.
+/// Allocates `size` bytes aligned to `align`, for which the address space has a place; the flag says whether they are zero.
+/// `sparse` is a block of which much may never be touched. `None` when the system has no memory.
 pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)> {
-    let bytes = mapping_size(size)?;
+    let bytes = mapping_size(size);
     let align = align.max(SLAB);
     let (mapping, zero) = match kept::take(bytes, align) {
         Some(mapping) => (mapping, false),
@@ -100,12 +100,12 @@ pub fn free(entry: usize, address: usize) -> Option<usize> {
     Some(bytes)
 }
 
-/// Resizes the block behind `entry` without copying: in place where the kernel can, else by moving its pages. Returns where
-/// it is now; `None` leaves it as it was.
-pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
+/// Resizes the block behind `entry`, which is aligned to `align`, without copying: in place where the kernel can, else by
+/// moving its pages to another multiple of it. Returns where it is now; `None` leaves it as it was.
+pub fn resize(entry: usize, address: usize, size: usize, align: usize) -> Option<usize> {
     let mapping = described(entry);
     let old = usable_size(entry, address)?;
-    let exact = mapping_size(size)?;
+    let exact = mapping_size(size);
     if exact <= old {
         // A little slack is cheaper than a kernel call.
         let little = old - exact < usize::max(old / 8, SLAB);
@@ -113,7 +113,7 @@ pub fn resize(entry: usize, address: usize, size: usize) -> Option<usize> {
     }
     // What grows once grows again: an eighth more address space, which costs no memory until it is touched.
     let generous = exact.max(old.saturating_add(old / 8)).next_multiple_of(SLAB);
-    let grown = mapping.grow(generous) || mapping.grow(exact);
+    let grown = mapping.grow(generous, align) || mapping.grow(exact, align);
     kept::note_live();
     grown.then(|| claim(mapping))
 }

@@ -15,6 +15,11 @@ pub fn slabs_for(size: usize) -> usize {
     size.max(1).div_ceil(SLAB)
 }
 
+/// Usable bytes of a block for a request of `size`.
+fn bytes_for(size: usize) -> usize {
+    size.max(1).next_multiple_of(PAGE)
+}
+
 /// Allocates `size` bytes; the flag says whether they are zero. `None` when the system has no memory.
 pub fn allocate(size: usize) -> Option<(usize, bool)> {
     let run = space::claim(slabs_for(size))?;
@@ -42,7 +47,7 @@ pub fn put_away(span: &'static Span) {
 
 /// Makes a block of `size` bytes of one that was put away.
 pub fn take_down(span: &'static Span, size: usize) {
-    span.set_bytes(size.max(1).next_multiple_of(PAGE));
+    span.set_bytes(bytes_for(size));
     pagemap::set(span.base(), 1, pagemap::MEDIUM);
 }
 
@@ -64,13 +69,13 @@ pub fn release(span: &'static Span) {
 pub fn resize(address: usize, size: usize) -> Option<usize> {
     let span = at(address)?;
     let run = run_of(span)?;
-    let wanted = size.div_ceil(SLAB);
+    let wanted = slabs_for(size);
     if wanted > run.slabs {
         run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
     } else if wanted < run.slabs {
         Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
     }
     span.set_slabs(wanted);
-    span.set_bytes(size.next_multiple_of(PAGE));
+    span.set_bytes(bytes_for(size));
     Some(address)
 }

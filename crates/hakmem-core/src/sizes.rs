@@ -28,8 +28,11 @@ pub const TABLE_MAX: usize = 1024;
 pub const STEP_ABOVE: usize = TABLE_MAX / 32;
 /// The largest size served by slabs of a segment; anything above is a mapping of its own.
 pub const MEDIUM_MAX: usize = SEGMENT / 2;
-/// The largest size any request may have: C's objects end at PTRDIFF_MAX.
-pub const REQUEST_MAX: usize = isize::MAX as usize;
+/// User addresses are below two to the power of this.
+pub const ADDRESS_BITS: usize = 47;
+/// What a size and an alignment are together at most. It lies so far below the end of the address space that what a request
+/// is rounded up to ends there too.
+const REQUEST_MAX: usize = (1 << ADDRESS_BITS) - SLAB;
 
 /// Block size of each class in bytes.
 pub const BLOCK_SIZE: [u32; CLASSES] = block_sizes();
@@ -59,15 +62,24 @@ pub const fn class_of(size: usize) -> usize {
     }
 }
 
-/// The smallest class that holds `size` and whose blocks lie at multiples of `align` (a power of two of at most a page);
-/// [`CLASSES`] if there is none.
+/// Whether the address space has a place for `size` bytes at a multiple of `align`, of which the first, 0, is nobody's. All
+/// requests that are not small are asked this before anything is done for them: a refusal costs nothing, and nothing behind
+/// it can overflow.
+pub const fn has_place(size: usize, align: usize) -> bool {
+    size <= REQUEST_MAX && align <= REQUEST_MAX - size
+}
+
+/// The smallest class that holds `size` and whose blocks lie at multiples of `align`, a power of two; [`CLASSES`] if there is
+/// none.
+#[inline]
 pub const fn class_of_aligned(size: usize, align: usize) -> usize {
-    if size > SMALL_MAX || align > 4096 {
+    let least = if size < align { align } else { size };
+    if least > SMALL_MAX {
         return CLASSES;
     }
-    let mut class = class_of(if size < align { align } else { size });
-    // Spans start at multiples of a slab, so a block is aligned when its class's size is.
-    while class < CLASSES && !(BLOCK_SIZE[class] as usize).is_multiple_of(align) {
+    let mut class = class_of(least);
+    // Spans start at multiples of a slab, so a block is aligned when its class's size is. The last class is for every alignment.
+    while class < CLASSES - 1 && BLOCK_SIZE[class] as usize & (align - 1) != 0 {
         class += 1;
     }
     class
@@ -131,6 +143,10 @@ const _: () = {
         class += 1;
     }
     assert!(BLOCK_SIZE[CLASSES - 1] as usize == SMALL_MAX);
+    assert!(
+        SMALL_MAX.is_power_of_two() && SMALL_MAX <= SLAB,
+        "a block of the last class has every alignment of a small one"
+    );
     assert!(class_of(0) == 0);
 };
 
@@ -148,16 +164,31 @@ mod tests {
     }
 
     #[test]
-    fn aligned_requests_get_blocks_at_multiples_of_their_alignment() {
-        for align in (0..=12).map(|shift| 1_usize << shift) {
-            for size in [0, 1, 7, 24, 100, 129, 1000, 4097, 30_000, SMALL_MAX] {
+    fn aligned_requests_get_the_smallest_blocks_at_multiples_of_their_alignment() {
+        for align in (0..=15).map(|shift| 1_usize << shift) {
+            for size in [0, 1, 7, 24, 100, 129, 1000, 4097, 8192, 8193, 20_000, 30_000, SMALL_MAX] {
                 let class = class_of_aligned(size, align);
-                assert!(class < CLASSES);
-                assert!(BLOCK_SIZE[class] as usize >= size);
-                assert_eq!(BLOCK_SIZE[class] as usize % align, 0);
+                let fits = |class: &usize| {
+                    let block = BLOCK_SIZE[*class] as usize;
+                    block >= size && block.is_multiple_of(align)
+                };
+                assert_eq!(Some(class), (0..CLASSES).find(fits), "{size} bytes at a multiple of {align}");
             }
         }
         assert_eq!(class_of_aligned(SMALL_MAX + 1, 16), CLASSES);
-        assert_eq!(class_of_aligned(16, 8192), CLASSES);
+        assert_eq!(class_of_aligned(16, 2 * SMALL_MAX), CLASSES);
+        assert_eq!(class_of_aligned(usize::MAX, 1 << 63), CLASSES);
+    }
+
+    #[test]
+    fn what_has_a_place_can_be_rounded_up_within_the_address_space() {
+        let end = 1 << ADDRESS_BITS;
+        assert!(
+            has_place(0, 1) && has_place(REQUEST_MAX - 1, 1) && has_place(1, end / 2) && has_place(end / 4, end / 2)
+        );
+        assert!((REQUEST_MAX - 1).next_multiple_of(SLAB) < end);
+        for (size, align) in [(end, 1), (end - 4096, 1), (end / 2, end / 2), (0, end), (1, 1 << 63), (usize::MAX, 1)] {
+            assert!(!has_place(size, align), "{size} bytes at a multiple of {align}");
+        }
     }
 }

@@ -18,8 +18,8 @@ use std::sync::Mutex;
 #[derive(Clone, Debug)]
 enum Op {
     Allocate { size: usize, align: usize },
-    AllocateZeroed { size: usize },
-    Reallocate { which: usize, size: usize },
+    AllocateZeroed { size: usize, align: usize },
+    Reallocate { which: usize, size: usize, keeps_align: bool },
     Free { which: usize },
     FreeElsewhere { which: usize },
     Collect,
@@ -35,11 +35,16 @@ fn sizes() -> impl Strategy<Value = usize> {
     ]
 }
 
+fn aligns() -> impl Strategy<Value = usize> {
+    prop_oneof![6 => 0_u32..18, 1 => 18_u32..24].prop_map(|shift| 1 << shift)
+}
+
 fn operations() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (sizes(), 0_u32..18).prop_map(|(size, shift)| Op::Allocate { size, align: 1 << shift }),
-        2 => sizes().prop_map(|size| Op::AllocateZeroed { size }),
-        3 => (any::<usize>(), sizes()).prop_map(|(which, size)| Op::Reallocate { which, size }),
+        6 => (sizes(), aligns()).prop_map(|(size, align)| Op::Allocate { size, align }),
+        2 => (sizes(), aligns()).prop_map(|(size, align)| Op::AllocateZeroed { size, align }),
+        4 => (any::<usize>(), sizes(), any::<bool>())
+            .prop_map(|(which, size, keeps_align)| Op::Reallocate { which, size, keeps_align }),
         6 => any::<usize>().prop_map(|which| Op::Free { which }),
         1 => any::<usize>().prop_map(|which| Op::FreeElsewhere { which }),
         1 => Just(Op::Collect),
@@ -49,6 +54,7 @@ fn operations() -> impl Strategy<Value = Op> {
 struct Block {
     at: *mut u8,
     size: usize,
+    align: usize,
     pattern: u8,
 }
 
@@ -63,7 +69,7 @@ impl Block {
             assert_eq!(at as usize % 16, 0, "{size} bytes");
         }
         assert!(heap::usable_size(at).expect("a block") >= size);
-        let block = Block { at, size, pattern };
+        let block = Block { at, size, align, pattern };
         // SAFETY: the block is that long.
         unsafe { at.write_bytes(pattern, size) };
         block
@@ -91,23 +97,28 @@ fn run(operations: Vec<Op>) {
             Op::Allocate { size, align } => {
                 blocks.push(Block::new(heap::allocate_aligned(size, align), size, align, pattern));
             }
-            Op::AllocateZeroed { size } => {
-                let block = heap::allocate_zeroed(size);
+            Op::AllocateZeroed { size, align } => {
+                let block = match align {
+                    1 => heap::allocate_zeroed(size),
+                    _ => heap::allocate_zeroed_aligned(size, align),
+                };
                 let usable = heap::usable_size(block).expect("a block");
                 // SAFETY: all of the usable size may be read.
                 let bytes = unsafe { std::slice::from_raw_parts(block, usable) };
                 assert!(bytes.iter().all(|byte| *byte == 0), "{size} bytes");
-                blocks.push(Block::new(block, size, 1, pattern));
+                blocks.push(Block::new(block, size, align, pattern));
             }
-            Op::Reallocate { which, size } if !blocks.is_empty() => {
+            Op::Reallocate { which, size, keeps_align } if !blocks.is_empty() => {
                 let place = which % blocks.len();
                 let old = &blocks[place];
                 old.check(old.size);
+                // C's realloc keeps none.
+                let align = if keeps_align { old.align } else { 1 };
                 // SAFETY: a live block, forgotten when it moves.
-                let new = unsafe { heap::reallocate(old.at, size, 1) };
+                let new = unsafe { heap::reallocate(old.at, size, align) };
                 let moved = Block { at: new, ..*old };
                 moved.check(old.size.min(size));
-                blocks[place] = Block::new(new, size, 1, pattern);
+                blocks[place] = Block::new(new, size, align, pattern);
             }
             Op::Free { which } if !blocks.is_empty() => blocks.swap_remove(which % blocks.len()).free(),
             Op::FreeElsewhere { which } if !blocks.is_empty() => {

@@ -32,6 +32,7 @@ impl Random {
 struct Block {
     at: *mut u8,
     size: usize,
+    align: usize,
     pattern: u8,
 }
 
@@ -45,16 +46,21 @@ fn allocate(random: &mut Random) -> Block {
         10..100 => random.below(20_000),
         _ => random.below(600),
     } as usize;
-    let align = if random.below(16) == 0 { 1 << random.below(14) } else { 1 };
+    let align = match random.below(1000) {
+        0 => 1 << random.below(24),
+        1..64 => 1 << random.below(16),
+        _ => 1,
+    };
     let at = match random.below(4) {
-        0 => heap::allocate_zeroed(size),
+        0 if align == 1 => heap::allocate_zeroed(size),
+        0 => heap::allocate_zeroed_aligned(size, align),
         _ => heap::allocate_aligned(size, align),
     };
-    assert!(!at.is_null());
+    assert!(!at.is_null() && (at as usize).is_multiple_of(align));
     let pattern = random.next() as u8;
     // SAFETY: the block is that long.
     unsafe { at.write_bytes(pattern, size) };
-    Block { at, size, pattern }
+    Block { at, size, align, pattern }
 }
 
 impl Block {
@@ -67,8 +73,8 @@ impl Block {
     fn resize(&mut self, size: usize) {
         self.check(self.size);
         // SAFETY: a live block, forgotten when it moves.
-        self.at = unsafe { heap::reallocate(self.at, size, 1) };
-        assert!(!self.at.is_null());
+        self.at = unsafe { heap::reallocate(self.at, size, self.align) };
+        assert!(!self.at.is_null() && (self.at as usize).is_multiple_of(self.align));
         self.check(self.size.min(size));
         // SAFETY: the block is that long.
         unsafe { self.at.write_bytes(self.pattern, size) };

@@ -75,7 +75,8 @@ unsafe fn clone(flags: usize, stack: usize, tls: usize, entry: extern "C" fn() -
             inlateout("rax") libc::SYS_clone as isize => result,
             entry = in(reg) entry,
             in("rdi") flags, in("rsi") stack, in("rdx") 0_usize, in("r10") 0_usize, in("r8") tls,
-            lateout("rcx") _, lateout("r11") _,
+            // Not late: `entry` is read after the call of the kernel, which overwrites these two.
+            out("rcx") _, out("r11") _,
         );
     }
     result

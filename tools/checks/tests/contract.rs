@@ -43,7 +43,7 @@ rules! { holds_everywhere, "c", "c":
     foreign_libc_blocks
     realloc_copies_nothing
     api_size_zero api_realloc_edges api_realloc_contents api_failed_realloc api_product_overflow api_posix_memalign
-    api_memalign api_page_aligned api_huge_alignment api_natural_alignment api_errno api_errno_when_the_system_fails
+    api_memalign api_page_aligned api_every_alignment api_huge_alignment api_natural_alignment api_errno api_errno_when_the_system_fails
     api_usable_size api_calloc_zeroes api_calloc_leaves_fresh_pages api_old_names api_mallopt api_mallinfo
     api_malloc_stats
     limits_map_count limits_sandbox

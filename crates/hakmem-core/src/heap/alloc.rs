@@ -3,12 +3,12 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small, pressure, refill};
+use super::{Big, Bin, GROUND, Heap, adopt, free, pressure, refill};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
 use crate::sizes::{
-    BLOCK_SIZE, CLASSES, MEDIUM_MAX, REQUEST_MAX, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of, class_of_aligned,
+    BLOCK_SIZE, CLASSES, MEDIUM_MAX, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of, class_of_aligned, has_place,
 };
 use crate::span::{next_of, set_next};
 use core::ptr;
@@ -103,7 +103,7 @@ extern "C" fn allocate_behind(size: usize) -> *mut u8 {
 /// The block that was found, or null and ENOMEM: set here and not by the C functions, which would have to wait for the
 /// answer instead of jumping to the cold path.
 #[inline]
-fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
+pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
     match found {
         Some((block, _)) => block as *mut u8,
         None => {
@@ -174,7 +174,7 @@ impl Heap {
 /// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
 #[cold]
 fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
-    if size > REQUEST_MAX { None } else { pressure::attended(|| allocate_big_once(size, align, zeroed)) }
+    if has_place(size, align) { pressure::attended(|| allocate_big_once(size, align, zeroed)) } else { None }
 }
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
@@ -195,22 +195,8 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
     Some(block)
 }
 
-fn usable_of(block: usize) -> usize {
+pub(super) fn usable_of(block: usize) -> usize {
     free::usable_size_of(pagemap::entry_anywhere(block), block).unwrap_or(0)
-}
-
-/// Whether a small block of this thread may stay where it is when its size becomes `size`: it fits, and at least half of
-/// the block is used.
-#[inline(always)]
-pub fn stays(block: *mut u8, size: usize) -> bool {
-    let anchor = slot::heap();
-    let distance = pagemap::entry(block as usize) ^ anchor;
-    if distance < BINS_BYTES.wrapping_neg() {
-        return false;
-    }
-    // SAFETY: the page map says: a block of the class whose bin lies at that distance.
-    let usable = unsafe { *BLOCK_SIZE.get_unchecked(distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()) } as usize;
-    size <= usable && size >= usable / 2
 }
 
 /// Allocates `size` zero bytes; null when memory is out. Memory fresh from the system is not written again.
@@ -234,15 +220,12 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 
 #[inline(never)]
 extern "C" fn allocate_zeroed_cold(size: usize) -> *mut u8 {
-    let found = if size > SMALL_MAX {
-        allocate_big(size, 1, true)
-    } else {
-        let class = class_of(size);
-        match pop(class * size_of::<Bin>()) {
-            0 => supply(class),
-            block => Some((block, false)),
-        }
-    };
+    allocate_zeroed_aligned(size, 1)
+}
+
+/// [`allocate_zeroed`] at a multiple of `align`, a power of two.
+pub fn allocate_zeroed_aligned(size: usize, align: usize) -> *mut u8 {
+    let found = find(size, align, true);
     if let Some((block, false)) = found {
         // SAFETY: the block is this caller's, and that long.
         unsafe { ptr::write_bytes(block as *mut u8, 0, usable_of(block)) };
@@ -252,59 +235,18 @@ extern "C" fn allocate_zeroed_cold(size: usize) -> *mut u8 {
 
 /// Allocates `size` bytes at a multiple of `align`, a power of two; null when memory is out.
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
-    let class = class_of_aligned(size, align);
-    if class < CLASSES {
-        let block = pop(class * size_of::<Bin>());
-        return if block != 0 { block as *mut u8 } else { or_enomem(supply(class)) };
-    }
-    or_enomem(if align > REQUEST_MAX { None } else { allocate_big(size, align, false) })
+    or_enomem(find(size, align, false))
 }
 
-/// Changes the size of a block of ours, moving it if need be; null when memory is out, and then the block is as it was.
-/// `align` is what the new block must be aligned to. A pointer that is not ours must not come here.
-///
-/// # Safety
-/// `block` is a live block, and the caller forgets it unless null comes back.
-pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
-    let address = block as usize;
-    let entry = pagemap::entry_anywhere(address);
-    let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
-    if size > REQUEST_MAX {
-        return or_enomem(None);
+/// A block of `size` bytes at a multiple of `align`, of any kind; the flag says whether it is zero.
+#[inline]
+pub(super) fn find(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
+    let class = class_of_aligned(size, align);
+    if class == CLASSES {
+        return allocate_big(size, align, zeroed);
     }
-    let aligned = address & (align - 1) == 0;
-    if is_small(entry) {
-        // Stay while at least half of the block is used.
-        if size <= old && size >= old / 2 && aligned {
-            return block;
-        }
-    } else if size > SMALL_MAX && aligned {
-        let resized = if large::is_large(entry) {
-            (size > MEDIUM_MAX / 2).then(|| large::resize(entry, address, size)).flatten()
-        } else {
-            (size <= MEDIUM_MAX).then(|| medium::resize(address, size)).flatten()
-        };
-        if let Some(now) = resized
-            && now & (align - 1) == 0
-        {
-            let kind = if large::is_large(entry) { Big::Large } else { Big::Medium };
-            adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
-                tally.add_bytes(usable_of(now));
-                tally.sub_bytes(old);
-            });
-            pressure::attend();
-            return now as *mut u8;
-        }
+    match pop(class * size_of::<Bin>()) {
+        0 => supply(class),
+        block => Some((block, false)),
     }
-    let new = if align <= 16 { allocate(size) } else { allocate_aligned(size, align) };
-    if new.is_null() {
-        // A block that could not shrink is still large enough.
-        return if size <= old && aligned { block } else { new };
-    }
-    // SAFETY: both blocks are at least that long, and different.
-    unsafe {
-        ptr::copy_nonoverlapping(block, new, old.min(size));
-        free::free(block);
-    }
-    new
 }

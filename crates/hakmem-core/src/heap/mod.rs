@@ -38,6 +38,7 @@ mod free;
 mod gaps;
 mod idle;
 mod pressure;
+mod realloc;
 mod refill;
 mod remote;
 mod shelf;
@@ -46,13 +47,15 @@ mod worth;
 
 pub use adopt::{after_fork_in_child, start};
 pub use alloc::{
-    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, pop_for_new, reallocate, stays,
+    allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, allocate_zeroed_aligned,
+    pop_for_new,
 };
 pub use census::{Census, census};
 pub use free::{free, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from_idle};
 pub use pressure::attend;
+pub use realloc::{reallocate, stays};
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 

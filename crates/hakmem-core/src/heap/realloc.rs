@@ -1,0 +1,95 @@
+//! Reallocation: a block stays, is resized where it stands, moves with its pages, or is copied.
+//!
+//! # Safety
+//! The block is its caller's until it is freed here, which is the last thing that happens to it.
+
+use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, pressure};
+use crate::large;
+use crate::medium;
+use crate::pagemap;
+use crate::sizes::{BLOCK_SIZE, CLASSES, MEDIUM_MAX, SLAB, class_of_aligned, has_place};
+use core::ptr;
+use hakmem_os::slot;
+
+/// Whether a small block of this thread may stay where it is when its size becomes `size`: it fits, and at least half of
+/// the block is used.
+#[inline(always)]
+pub fn stays(block: *mut u8, size: usize) -> bool {
+    let anchor = slot::heap();
+    let distance = pagemap::entry(block as usize) ^ anchor;
+    if distance < BINS_BYTES.wrapping_neg() {
+        return false;
+    }
+    // SAFETY: the page map says: a block of the class whose bin lies at that distance.
+    let usable = unsafe { *BLOCK_SIZE.get_unchecked(distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()) } as usize;
+    fits_well(size, usable)
+}
+
+#[inline(always)]
+fn fits_well(size: usize, usable: usize) -> bool {
+    size <= usable && size >= usable / 2
+}
+
+/// Changes the size of a block of ours, moving it if need be; null when memory is out, and then the block is as it was, where
+/// it was. `align`, a power of two, is what the block is aligned to and stays aligned to. A pointer that is not ours must not
+/// come here.
+///
+/// # Safety
+/// `block` is a live block, and the caller forgets it unless null comes back.
+pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
+    let address = block as usize;
+    debug_assert!(address & (align - 1) == 0);
+    let entry = pagemap::entry_anywhere(address);
+    let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
+    if !has_place(size, align) {
+        return or_enomem(None);
+    }
+    if let Some(now) = resize(entry, address, old, size, align) {
+        return now as *mut u8;
+    }
+    let new = if size <= old {
+        // A block that cannot shrink is still large enough: then nothing has failed, and `errno` stays.
+        let Some((smaller, _)) = find(size, align, false) else { return block };
+        smaller as *mut u8
+    } else if align <= 8 {
+        allocate(size)
+    } else {
+        allocate_aligned(size, align)
+    };
+    if new.is_null() {
+        return new;
+    }
+    // SAFETY: both blocks are at least that long, and different.
+    unsafe {
+        ptr::copy_nonoverlapping(block, new, old.min(size));
+        free::free(block);
+    }
+    new
+}
+
+/// Resizes the block at `address`, of `old` usable bytes, without a copy, and returns where it is now. `None`, and nothing
+/// changed, where that cannot be done, or where a block of another kind is what a request of that size gets.
+fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -> Option<usize> {
+    if is_small(entry) {
+        return fits_well(size, old).then_some(address);
+    }
+    let (kind, now) = if large::is_large(entry) {
+        // A block that shrinks to just below the border is not worth a copy.
+        if size <= MEDIUM_MAX / 2 && align <= SLAB {
+            return None;
+        }
+        (Big::Large, large::resize(entry, address, size, align)?)
+    } else {
+        if size > MEDIUM_MAX || class_of_aligned(size, align) < CLASSES {
+            return None;
+        }
+        (Big::Medium, medium::resize(address, size)?)
+    };
+    adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
+        tally.add_bytes(usable_of(now));
+        tally.sub_bytes(old);
+    });
+    pressure::attend();
+    Some(now)
+}
