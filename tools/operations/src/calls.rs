@@ -14,16 +14,10 @@ const UNTOUCHED: i32 = 0;
 
 /// Null comes with ENOMEM, a block with `errno` as it was.
 fn allocating(call: impl FnOnce() -> *mut u8) -> *mut u8 {
-    let block = answering(call);
-    assert!(block.is_null() || errno() == UNTOUCHED, "errno is {} after the answer {block:?}", errno());
-    block
-}
-
-/// Null comes with ENOMEM. A block that could not move may stay where it is, and then `errno` says what was tried.
-fn answering(call: impl FnOnce() -> *mut u8) -> *mut u8 {
     set_errno(UNTOUCHED);
     let block = call();
-    assert!(!block.is_null() || errno() == ENOMEM, "errno is {} after null", errno());
+    let expected = if block.is_null() { ENOMEM } else { UNTOUCHED };
+    assert_eq!(errno(), expected, "errno after the answer {block:?}");
     block
 }
 
@@ -67,13 +61,13 @@ pub fn usual_alignment(size: usize) -> usize {
     if size >= 16 { 16 } else { 8 }
 }
 
-/// The core's `reallocate`.
+/// The core's `reallocate`, which keeps an alignment that the block has.
 ///
 /// # Safety
 /// `block` is live, and forgotten unless null comes back.
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     // SAFETY: the caller's.
-    answering(|| unsafe { heap::reallocate(block, size, align) })
+    allocating(|| unsafe { heap::reallocate(block, size, align) })
 }
 
 /// The core's part of C's `realloc`, for a size that is not zero.
@@ -82,7 +76,7 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
 /// As for [`reallocate`].
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     // SAFETY: the caller's.
-    answering(|| if heap::stays(block, size) { block } else { unsafe { heap::reallocate(block, size, 1) } })
+    allocating(|| if heap::stays(block, size) { block } else { unsafe { heap::reallocate(block, size, 1) } })
 }
 
 /// The Rust face's `realloc`; `None` where the new layout does not exist.
@@ -92,7 +86,7 @@ pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
 pub unsafe fn rust_reallocate(block: *mut u8, layout: Layout, size: usize) -> Option<*mut u8> {
     Layout::from_size_align(size, layout.align()).ok().filter(|layout| layout.size() != 0)?;
     // SAFETY: the caller's; the new size is not zero and fits a layout.
-    Some(answering(|| unsafe { Hakmem.realloc(block, layout, size) }))
+    Some(allocating(|| unsafe { Hakmem.realloc(block, layout, size) }))
 }
 
 /// Frees a block, which keeps `errno`.

@@ -19,15 +19,15 @@ pub use program::{Program, Step};
 
 use crew::Crew;
 use program::Op;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use world::World;
 
-/// The allocator is the process's, so one program runs at a time.
+/// The allocator is the process's, so one program runs at a time. What a failed one left behind would fail each that follows.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a program. Panics where the allocator breaks a rule. `before` is told of each step before it is carried out.
 pub fn run_telling(program: &Program, before: impl Fn(&Step)) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ONE_AT_A_TIME.lock().expect("the program before this one ended well");
     let world = Arc::new(World::new(program.free_running));
     let mut crew = Crew::new(&world);
     for step in &program.steps {

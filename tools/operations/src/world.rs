@@ -80,19 +80,21 @@ impl World {
                 let most = (MOST_AT_ONCE / size.max(1)).max(1);
                 (0..count.min(most)).for_each(|_| self.allocate(slot, call, size));
             }
-            Op::Reallocate { slot, size, align } => self.change(slot, size, align, |block| {
+            Op::Reallocate { slot, size, align } => self.change(slot, size, |block| {
+                let align = align.min(1 << block.at.addr().trailing_zeros());
                 // SAFETY: a live block, forgotten unless null comes back.
-                Some((unsafe { calls::reallocate(block.at, size, align) }, None))
+                Some((unsafe { calls::reallocate(block.at, size, align) }, align, None))
             }),
             Op::Resize { slot, size: 0 } => self.take(slot, 1).into_iter().for_each(|block| self.free(block)),
-            Op::Resize { slot, size } => self.change(slot, size, 1, |block| {
+            Op::Resize { slot, size } => self.change(slot, size, |block| {
                 // SAFETY: as above.
-                Some((unsafe { calls::resize(block.at, size) }, None))
+                Some((unsafe { calls::resize(block.at, size) }, 1, None))
             }),
-            Op::RustReallocate { slot, size } => self.change(slot, size, 1, |block| {
+            Op::RustReallocate { slot, size } => self.change(slot, size, |block| {
                 let layout = block.layout?;
                 // SAFETY: as above, with the layout it has.
-                Some((unsafe { calls::rust_reallocate(block.at, layout, size) }?, Some(layout.align())))
+                let at = unsafe { calls::rust_reallocate(block.at, layout, size) }?;
+                Some((at, layout.align(), Layout::from_size_align(size, layout.align()).ok()))
             }),
             Op::Free { slot, count } => self.take(slot, count).into_iter().rev().for_each(|block| self.free(block)),
             Op::FreeAll { slot } => self.take(slot, usize::MAX).into_iter().for_each(|block| self.free(block)),
@@ -184,20 +186,14 @@ impl World {
         lock(&self.slots[slot]).push(block);
     }
 
-    /// Changes the size of the last block of a slot with `call`, which says where it is now and the alignment of its layout.
-    fn change(
-        &self,
-        slot: usize,
-        size: usize,
-        align: usize,
-        call: impl FnOnce(&Block) -> Option<(*mut u8, Option<usize>)>,
-    ) {
+    /// Changes the size of the last block of a slot with `call`, which says where it is now, its alignment and its layout.
+    fn change(&self, slot: usize, size: usize, call: impl FnOnce(&Block) -> Option<(*mut u8, usize, Option<Layout>)>) {
         if !self.may_ask_for(size) {
             return;
         }
         let Some(block) = lock(&self.slots[slot]).pop() else { return };
         self.dismiss(&block);
-        let Some((at, layout)) = call(&block) else {
+        let Some((at, align, layout)) = call(&block) else {
             let block = self.admit(block.at, block.size, 1, block.layout);
             return lock(&self.slots[slot]).push(block);
         };
@@ -208,9 +204,7 @@ impl World {
             self.admit(block.at, block.size, 1, block.layout)
         } else {
             block.check_at(at, block.size.min(size));
-            let align = align.max(layout.unwrap_or(1)).max(calls::usual_alignment(size));
-            let layout = layout.and_then(|align| Layout::from_size_align(size, align).ok());
-            self.admit(at, size, align, layout)
+            self.admit(at, size, align.max(calls::usual_alignment(size)), layout)
         };
         lock(&self.slots[slot]).push(changed);
     }
