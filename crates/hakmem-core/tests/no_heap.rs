@@ -25,18 +25,19 @@ fn blocks_freed_by_threads_without_a_heap_are_counted() {
     let (heaps, all_done) = (stats::totals().heaps, Barrier::new(THREADS));
     // Nothing more is to be had, and no heap either.
     assert!(limits::set(0, footprint::used()));
-    thread::scope(|scope| {
-        for blocks in blocks.chunks(sizes.len()) {
-            let all_done = &all_done;
-            scope.spawn(move || {
-                for block in blocks {
-                    // SAFETY: a live block, this thread's.
-                    unsafe { heap::free(*block as *mut u8) };
-                }
-                // A heap that a thread left would be there for the next one.
-                all_done.wait();
-            });
+    let free = |blocks: &[usize]| {
+        for block in blocks {
+            // SAFETY: a live block, this thread's.
+            unsafe { heap::free(*block as *mut u8) };
         }
+        // A heap that a thread left would be there for the next one.
+        all_done.wait();
+    };
+    thread::scope(|scope| {
+        let free = &free;
+        let threads: Vec<_> = blocks.chunks(sizes.len()).map(|blocks| scope.spawn(move || free(blocks))).collect();
+        // Joined one by one: only that waits for a thread's last destructors, and so for its heap to be given back.
+        threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
     });
     assert!(stats::totals().heaps - heaps < THREADS as u64, "every thread had a heap");
     assert!(limits::set(0, 0));
