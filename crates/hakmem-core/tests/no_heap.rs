@@ -5,10 +5,11 @@
 
 mod clock;
 mod common;
+mod meeting;
 
 use hakmem_core::{footprint, heap, limits, stats};
 use hakmem_os::kernel::replace;
-use std::sync::Barrier;
+use meeting::Meeting;
 use std::thread;
 
 /// More than there is room for in the memory for descriptors that is mapped already.
@@ -22,7 +23,7 @@ fn blocks_freed_by_threads_without_a_heap_are_counted() {
     let blocks: Vec<usize> =
         (0..THREADS * sizes.len()).map(|n| heap::allocate(sizes[n % sizes.len()]) as usize).collect();
     assert!(blocks.iter().all(|block| *block != 0));
-    let (heaps, all_done) = (stats::totals().heaps, Barrier::new(THREADS));
+    let (heaps, all_done) = (stats::totals().heaps, Meeting::of(THREADS));
     // Nothing more is to be had, and no heap either.
     assert!(limits::set(0, footprint::used()));
     let free = |blocks: &[usize]| {
