@@ -81,7 +81,7 @@ pub fn entry(address: usize) -> usize {
 /// The entry for `address`, whichever form the map has.
 #[inline]
 pub fn entry_anywhere(address: usize) -> usize {
-    if address >> ADDRESS_BITS != 0 { 0 } else { slot(address).map_or(0, |slot| slot.load(Relaxed)) }
+    if address >> ADDRESS_BITS != 0 { 0 } else { slot(address).map_or(0, |slot| slot.load(Acquire)) }
 }
 
 fn slot(address: usize) -> Option<&'static AtomicUsize> {
@@ -122,11 +122,12 @@ fn cover_leaf(index: usize) -> bool {
     true
 }
 
-/// Writes the entries of `slabs` slabs from `at`, which [`cover`] has prepared.
+/// Writes the entries of `slabs` slabs from `at`, which [`cover`] has prepared. Who finds an entry by [`entry_anywhere`] finds what
+/// was written before it as well: the span that it stands for.
 pub fn set(at: usize, slabs: usize, entry: usize) {
     for slab in 0..slabs {
         if let Some(slot) = slot(at + slab * SLAB) {
-            slot.store(entry, Relaxed);
+            slot.store(entry, Release);
         }
     }
 }

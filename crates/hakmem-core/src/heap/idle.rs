@@ -101,7 +101,7 @@ impl Heap {
         {
             let Some(_inside) = self.visit() else { return false };
             let same = self.thread.load(Relaxed) == thread && self.place.load(Relaxed) == place;
-            if !same || self.status() != Status::Owned || self.busy.load(Relaxed) {
+            if !same || self.status() != Status::Owned || self.busy.load(Acquire) {
                 return false;
             }
             // SAFETY: the status says that the thread has not ended, and cannot change now.

@@ -324,7 +324,8 @@ impl Deref for Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.busy.store(false, Relaxed);
+        // Whoever finds it idle, and acts as its owner, finds all that was done.
+        self.busy.store(false, Release);
     }
 }
 
