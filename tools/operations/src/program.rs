@@ -117,8 +117,11 @@ impl Program {
     /// What these bytes mean.
     pub fn read(bytes: &[u8]) -> Program {
         let mut bytes = Bytes(bytes);
-        let free_running = bytes.one().is_some_and(|byte| byte & 1 != 0);
-        let steps = std::iter::from_fn(|| bytes.step()).take(MOST_STEPS).collect();
+        let first = bytes.byte();
+        let free_running = first & 1 != 0;
+        // With one worker no time is lost for changes of threads, so that many more programs run.
+        let workers = (first >> 1) % WORKERS + 1;
+        let steps = std::iter::from_fn(|| bytes.step(workers)).take(MOST_STEPS).collect();
         Program { free_running, steps }
     }
 }
@@ -191,10 +194,10 @@ impl Bytes<'_> {
         self.byte() + 1
     }
 
-    fn step(&mut self) -> Option<Step> {
+    fn step(&mut self, workers: usize) -> Option<Step> {
         let first = self.one()?;
         // Mostly the first one, since each change of threads takes a while.
-        let worker = [0, 0, 0, 0, 0, 1, 2, 3][usize::from(first >> 5)];
+        let worker = [0, 0, 0, 0, 0, 1, 2, 3][usize::from(first >> 5)] % workers;
         let op = match first % 32 {
             0 | 1 => Op::Allocate { slot: self.slot(), call: Call::Plain, size: self.size(), count: 1 },
             2 => Op::Allocate { slot: self.slot(), call: Call::Zeroed, size: self.size(), count: 1 },
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_ends_with_zeroes() {
-        let steps = Program::read(&[1, 0xA7, 200]).steps;
+        let steps = Program::read(&[6, 0xA7, 200]).steps;
         let op = Op::Allocate { slot: 200 % SLOTS, call: Call::Plain, size: 0, count: 1 };
         assert_eq!(steps, [Step { worker: 1, op }]);
         assert_eq!(Program::read(&[]), Program { free_running: false, steps: Vec::new() });
