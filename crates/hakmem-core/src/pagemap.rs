@@ -89,7 +89,7 @@ fn leaf(address: usize) -> &'static Leaf {
 /// The entry for `address`.
 #[inline(always)]
 pub fn entry(address: usize) -> usize {
-    leaf(address).entries[address % LEAF / SLAB].load(Relaxed)
+    leaf(address).entries[address % LEAF / SLAB].load(Acquire)
 }
 
 /// Makes sure that the map can describe `len` bytes at `at`; false when the system has no memory for it. Needed once for
@@ -124,10 +124,11 @@ fn covered(address: usize) -> &'static Leaf {
     leaf
 }
 
-/// Writes the entries of `slabs` slabs from `at`, which [`cover`] has prepared.
+/// Writes the entries of `slabs` slabs from `at`, which [`cover`] has prepared. Who finds an entry finds what was written before it as
+/// well: the span that it stands for.
 pub fn set(at: usize, slabs: usize, entry: usize) {
     for address in (at..at + slabs * SLAB).step_by(SLAB) {
-        covered(address).entries[address % LEAF / SLAB].store(entry, Relaxed);
+        covered(address).entries[address % LEAF / SLAB].store(entry, Release);
     }
 }
 

@@ -16,6 +16,11 @@ use core::sync::atomic::{
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// Zero.
+    pub const fn new() -> Counter {
+        Counter(AtomicU64::new(0))
+    }
+
     /// Adds `n`; only the owner may.
     #[inline(always)]
     pub fn add(&self, n: u64) {
@@ -26,6 +31,11 @@ impl Counter {
     #[inline(always)]
     pub fn sub(&self, n: u64) {
         self.add(n.wrapping_neg());
+    }
+
+    /// Adds `n` to a number that many threads write: all of them by this.
+    pub fn add_shared(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
     }
 
     /// The value, as of some recent moment.

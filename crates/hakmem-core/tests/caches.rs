@@ -6,11 +6,12 @@
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
 mod common;
+mod meeting;
 
 use hakmem_core::policy::{self, Snapshot};
 use hakmem_core::sizes::CLASSES;
 use hakmem_core::{heap, space};
-use std::sync::Barrier;
+use meeting::Meeting;
 
 const THREADS: usize = 200;
 const BLOCKS: usize = 200;
@@ -63,7 +64,7 @@ fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_i
     heap::collect();
     assert_eq!(kept(), 0, "all of it is given back by who collects");
 
-    let (all_churned, all_seen) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    let (all_churned, all_seen) = (Meeting::of(THREADS + 1), Meeting::of(THREADS + 1));
     std::thread::scope(|scope| {
         for thread in 0..THREADS as u64 {
             let (all_churned, all_seen) = (&all_churned, &all_seen);

@@ -204,15 +204,21 @@ pub(super) fn stray_frees(class: usize) -> u64 {
     STRAY_FREES[class].load(Relaxed)
 }
 
-/// Lets `count` count in this thread's tally, or in a borrowed heap's.
+static STRAY_TALLIES: [Tally; 2] = [const { Tally::new() }; 2];
+
+/// Medium or large blocks of threads without a heap.
+pub(super) fn stray_tally(kind: Big) -> &'static Tally {
+    &STRAY_TALLIES[kind as usize]
+}
+
+/// Lets `count` count in this thread's tally, or in that of all threads without a heap: there may be no memory for one.
 pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) {
     match heap {
         Some(heap) => count(&heap.tallies[kind as usize]),
         None => {
-            borrow(|heap| {
-                count(&heap.tallies[kind as usize]);
-                Some(())
-            });
+            let change = Tally::new();
+            count(&change);
+            stray_tally(kind).add_shared(&change);
         }
     }
 }

@@ -91,7 +91,7 @@ impl Heap {
         {
             let Some(_inside) = self.visit() else { return false };
             let same = self.adoptions.load(Relaxed) == adoption && self.status() == Status::Owned;
-            if !same || self.busy.load(Relaxed) {
+            if !same || self.busy.load(Acquire) {
                 return false;
             }
             self.set_status(Status::Suspect);

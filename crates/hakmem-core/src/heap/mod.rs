@@ -135,7 +135,6 @@ pub struct Lane {
 
 /// Counts of blocks that are too large for a class. Blocks come and go in different heaps, so only the sums over all heaps
 /// mean something.
-#[derive(Default)]
 pub struct Tally {
     allocations: Counter,
     frees: Counter,
@@ -145,6 +144,18 @@ pub struct Tally {
 }
 
 impl Tally {
+    const fn new() -> Tally {
+        Tally { allocations: Counter::new(), frees: Counter::new(), bytes: Counter::new(), slack: Counter::new() }
+    }
+
+    /// Adds another one's counts, as any of many threads.
+    fn add_shared(&self, change: &Tally) {
+        self.allocations.add_shared(change.allocations.get());
+        self.frees.add_shared(change.frees.get());
+        self.bytes.add_shared(change.bytes.get());
+        self.slack.add_shared(change.slack.get());
+    }
+
     fn add_bytes(&self, bytes: usize) {
         self.bytes.add(bytes as u64);
         self.slack.add(slack(bytes));
@@ -332,7 +343,8 @@ impl Deref for Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.busy.store(false, Relaxed);
+        // Whoever finds it idle, and acts as its owner, finds all that was done.
+        self.busy.store(false, Release);
     }
 }
 

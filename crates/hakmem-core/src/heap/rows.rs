@@ -86,7 +86,7 @@ pub enum Big {
 /// The counts of medium or large blocks.
 pub fn big_row(kind: Big) -> Row {
     let mut row = Row::default();
-    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]) {
+    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]).chain([adopt::stray_tally(kind)]) {
         row.allocations += tally.allocations.get();
         row.frees += tally.frees.get();
         row.live_bytes = row.live_bytes.wrapping_add(tally.bytes.get());

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 static TIME: AtomicUsize = AtomicUsize::new(0);
 
 /// Lets so many milliseconds pass.
+#[allow(dead_code, reason = "some tests only stop the clock")]
 pub fn turn(ms: usize) {
     TIME.fetch_add(ms, Relaxed);
 }
