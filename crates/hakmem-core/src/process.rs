@@ -16,7 +16,7 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use hakmem_os::console::{self, Console, STDERR};
-use hakmem_os::{fork, process};
+use hakmem_os::{fork, pin, process};
 
 const PREFIX: &[u8] = b"HAKMEM_";
 const PATH_MAX: usize = 4096;
@@ -35,6 +35,7 @@ static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_m
 /// `environment` is null or what the loader passes to initialisers.
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
+    pin::pin();
     console::remember_stderr();
     fork::prepare(meta::note_mapped);
     fork::call_in_child(heap::after_fork_in_child);

@@ -23,6 +23,7 @@ pub mod futex;
 pub mod helper;
 pub mod kernel;
 pub mod libc_calls;
+pub mod pin;
 pub mod process;
 pub mod slot;
 mod syscall;

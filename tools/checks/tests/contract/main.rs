@@ -243,6 +243,17 @@ fn dlopen_search_path() {
     on_hakmem(&program.preloaded().arg(&opener.path));
 }
 
+/// The plugin's allocator is its own: it finds none of the program's.
+#[test]
+fn dlopen_plugin_closed() {
+    let program = Program::build("c/dlopen_plugin_closed.c");
+    let archive = library().archive.to_string_lossy();
+    let arguments = ["-fvisibility=hidden", "-Wl,--exclude-libs,ALL", &archive];
+    let plugin = program.plugin_with("c/plugin/own_copy.c", "own_copy.so", &arguments);
+    on_hakmem(&program.plain().arg(&plugin.path));
+    on_hakmem(&program.preloaded().arg(&plugin.path));
+}
+
 #[test]
 fn dlopen_library_itself() {
     let program = Program::build("c/dlopen_library_itself.c");
