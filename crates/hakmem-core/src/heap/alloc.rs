@@ -4,6 +4,7 @@
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
 use super::{BINS_BYTES, Big, Bin, GROUND, Heap, adopt, free, is_small, pressure, refill};
+use crate::guard;
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -298,8 +299,12 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     }
     let new = if align <= 16 { allocate(size) } else { allocate_aligned(size, align) };
     if new.is_null() {
+        if size > old || !aligned {
+            return new;
+        }
         // A block that could not shrink is still large enough.
-        return if size <= old && aligned { block } else { new };
+        guard::note_failed_shrink();
+        return block;
     }
     // SAFETY: both blocks are at least that long, and different.
     unsafe {

@@ -37,6 +37,7 @@ mod census;
 mod free;
 mod gaps;
 mod idle;
+mod misuse;
 mod pressure;
 mod refill;
 mod remote;
@@ -52,6 +53,7 @@ pub use census::{Census, census};
 pub use free::{free, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from_idle};
+pub use misuse::{free_sized, is_free, look_through_bins, name_misuse};
 pub use pressure::attend;
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
@@ -391,8 +393,8 @@ impl Heap {
         (self.status() != Status::Lost).then(|| self.inside(held))
     }
 
-    /// Brings `held` up to date with what the fast paths did.
-    fn settle(&self, class: usize) {
+    /// Brings `held` up to date with what the fast paths did. How many frees these were.
+    fn settle(&self, class: usize) -> u32 {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
         let pops = bin.pops.load(Relaxed);
         bin.pops.store(0, Relaxed);
@@ -401,6 +403,7 @@ impl Heap {
         lane.popped.add(u64::from(pops));
         lane.pushed.add(u64::from(pushes));
         lane.held.set(lane.held.get().wrapping_add(pushes).wrapping_sub(pops));
+        pushes
     }
 
     /// Sets how many frees may come before the list is settled again.
@@ -416,6 +419,8 @@ impl Heap {
         // list that may be longer than its limit by as much.
         let least = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(8, 64);
         let room = lane.limit.get().saturating_sub(lane.held.get()).max(least).min(most).max(1);
+        // A new bin is settled after each doubling of its frees: that is when the latest block is looked at.
+        let room = room.min(u32::try_from(lane.pushed.get()).unwrap_or(u32::MAX).saturating_add(1));
         lane.granted.set(room);
         bin.room.store(room, Relaxed);
     }
@@ -490,8 +495,8 @@ pub fn row(class: usize) -> Row {
         row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
         row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
-    row.frees += adopt::stray_frees(class);
-    row.remote_sent += adopt::stray_frees(class);
+    row.frees = row.frees.wrapping_add(adopt::stray_frees(class));
+    row.remote_sent = row.remote_sent.wrapping_add(adopt::stray_frees(class));
     row.cached_bytes += row.remote_sent.saturating_sub(row.remote_received) * block;
     row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
     row.allocations = row.from_list + row.from_bump;
