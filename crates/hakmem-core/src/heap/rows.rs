@@ -65,8 +65,8 @@ pub fn row(class: usize) -> Row {
         row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
         row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
-    row.frees += adopt::stray_frees(class);
-    row.remote_sent += adopt::stray_frees(class);
+    row.frees = row.frees.wrapping_add(adopt::stray_frees(class));
+    row.remote_sent = row.remote_sent.wrapping_add(adopt::stray_frees(class));
     row.cached_bytes += row.remote_sent.saturating_sub(row.remote_received) * block;
     row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
     row.allocations = row.from_list + row.from_bump;

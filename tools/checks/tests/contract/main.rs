@@ -61,7 +61,7 @@ rules! { holds_everywhere, "c", "c":
 // glibc 2.36: posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
 // threads stay locked in a child that was made without fork handlers, heaps of many threads keep what was freed.
 rules! { holds_here, "c", "c":
-    api_too_large api_aligned_alloc api_sized_frees fork_without_handlers idle_after_fork
+    api_too_large api_aligned_alloc fork_without_handlers idle_after_fork
     pages_small_process threads_generations
 }
 
@@ -104,6 +104,15 @@ fn start_up_loader_blocks() {
     let with_copies = |run: Run| copies.iter().fold(run, Run::arg);
     with_copies(program.plain()).succeed();
     on_hakmem(&with_copies(program.preloaded()));
+}
+
+/// Wrong sizes and alignments are named, and break nothing. Right ones are not named.
+#[test]
+fn api_sized_frees() {
+    let program = Program::build("c/api_sized_frees.c");
+    on_hakmem(&program.preloaded());
+    let outcome = program.preloaded().arg("wrong").succeed();
+    assert!(outcome.stderr.lines().count() == 100 && outcome.stderr.contains("freed all the same"), "{outcome}");
 }
 
 /// Whatever huge pages cost on this machine at the moment.
