@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Ends the program with exit status 1 and a message unless `condition` holds. */
@@ -28,6 +29,23 @@
             dprintf(2, "\n");                                                                                          \
             _exit(1);                                                                                                  \
         }                                                                                                              \
+    } while (0)
+
+/* Seconds after which that hangs which should have happened: far more than it takes beside twenty busy processes. */
+enum { HANGS_AFTER = 900 };
+
+static inline time_t seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* Waits until `condition` holds, however long that takes on a busy machine; ends the program as CHECK does if it never does. */
+#define WAIT_UNTIL(condition, ...)                                                                                     \
+    do {                                                                                                               \
+        time_t wait_end = seconds() + HANGS_AFTER;                                                                     \
+        while (!(condition) && seconds() < wait_end) usleep(10000);                                                    \
+        CHECK(condition, __VA_ARGS__);                                                                                 \
     } while (0)
 
 /* Hides a value's origin from the compiler. */
@@ -118,28 +136,28 @@ static inline void reap(pid_t child) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x", status);
 }
 
-/* Waits until every other thread of this process sleeps, as the kernel sees it: on a busy machine one may not have run yet that
-   was woken long ago. */
-static inline void wait_for_sleep(void) {
-    for (int tries = 0; tries < 10000; tries++) {
-        DIR *threads = opendir("/proc/self/task");
-        CHECK(threads != NULL, "/proc/self/task cannot be read");
-        int awake = 0;
-        for (struct dirent *thread; (thread = readdir(threads));) {
-            char path[300], text[512] = {0};
-            if (thread->d_name[0] == '.' || atoi(thread->d_name) == getpid()) continue;
-            snprintf(path, sizeof path, "/proc/self/task/%s/stat", thread->d_name);
-            int file = open(path, O_RDONLY | O_CLOEXEC);
-            if (file < 0) continue;
-            const char *state = read(file, text, sizeof text - 1) > 0 ? strrchr(text, ')') : NULL;
-            close(file);
-            awake += state && state[2] != 'S';
-        }
-        closedir(threads);
-        if (!awake) return;
-        usleep(1000);
+/* How many other threads of this process run, or want to, as the kernel sees it. */
+static inline int threads_awake(void) {
+    DIR *threads = opendir("/proc/self/task");
+    CHECK(threads != NULL, "/proc/self/task cannot be read");
+    int awake = 0;
+    for (struct dirent *thread; (thread = readdir(threads));) {
+        char path[300], text[512] = {0};
+        if (thread->d_name[0] == '.' || atoi(thread->d_name) == getpid()) continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", thread->d_name);
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0) continue;
+        const char *state = read(file, text, sizeof text - 1) > 0 ? strrchr(text, ')') : NULL;
+        close(file);
+        awake += state && state[2] != 'S';
     }
-    CHECK(0, "a thread never sleeps");
+    closedir(threads);
+    return awake;
+}
+
+/* Waits until every other thread of this process sleeps: on a busy machine one may not have run yet that was woken long ago. */
+static inline void wait_for_sleep(void) {
+    WAIT_UNTIL(threads_awake() == 0, "a thread never sleeps");
 }
 
 #endif

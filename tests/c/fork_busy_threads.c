@@ -12,7 +12,7 @@ int main(void) {
         pid_t child = fork();
         CHECK(child >= 0, "no child was made");
         if (child == 0) {
-            alarm(20);
+            alarm(HANGS_AFTER);
             use_heap(NULL);
             join(start(use_heap, NULL));
             _exit(0);

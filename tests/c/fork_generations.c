@@ -9,7 +9,7 @@ static void generation(int left) {
     use_heap(NULL);
     pid_t child = left ? fork() : 0;
     if (child == 0) {
-        alarm(60);
+        alarm(HANGS_AFTER);
         if (left) generation(left - 1);
         CHECK(resident() < (200 << 20), "%zu MB resident in the last generation", resident() >> 20);
         _exit(0);

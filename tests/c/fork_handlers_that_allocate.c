@@ -30,7 +30,7 @@ int main(void) {
     for (int i = 0; i < FORKS; i++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(20);
+            alarm(HANGS_AFTER);
             use_heap(NULL);
             _exit(0);
         }

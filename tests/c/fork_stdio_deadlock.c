@@ -40,7 +40,7 @@ int main(void) {
     for (int i = 0; i < FORKS; i++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(20);
+            alarm(HANGS_AFTER);
             FILE *file = fopen("/dev/null", "w");
             fprintf(file, "%d", i);
             fclose(file);

@@ -12,7 +12,7 @@ int main(void) {
     for (int i = 0; i < FORKS; i++) {
         pid_t child = i % 2 ? _Fork() : (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
         if (child == 0) {
-            alarm(20);
+            alarm(HANGS_AFTER);
             use_heap(NULL);
             _exit(0);
         }

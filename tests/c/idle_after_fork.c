@@ -14,9 +14,7 @@ static void live_a_while(void) {
     }
     size_t bound = before + (resident() - before) / 20;
     for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
-    int waited = 0;
-    for (; waited < 10000 && resident() > bound; waited += 50) usleep(50000);
-    CHECK(resident() <= bound, "%zu KB are left", (resident() - before) >> 10);
+    WAIT_UNTIL(resident() <= bound, "%zu KB are left", (resident() - before) >> 10);
 }
 
 int main(void) {

@@ -49,9 +49,10 @@ int main(int argc, char **argv) {
     }
     size_t peak = resident_in(file);
     for (int i = 0; i < BLOCKS; i++) free(blocks[i]);
-    int waited = 0;
-    for (; waited < (late ? 10000 : 1500) && resident_in(file) > peak / 4; waited += 100) usleep(100000);
-    CHECK(!late || resident_in(file) <= peak / 4, "%zu of %zu MB are left", resident_in(file) >> 20, peak >> 20);
+    if (late)
+        WAIT_UNTIL(resident_in(file) <= peak / 4, "%zu of %zu MB are left", resident_in(file) >> 20, peak >> 20);
+    else
+        usleep(1500000);
     void *again = malloc(SIZE);
     CHECK(again, "it goes on");
     free(again);

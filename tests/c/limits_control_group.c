@@ -47,7 +47,8 @@ static void hold(int count) {
 static hak_limits_t work_until(size_t hak_limits_t_offset, size_t expected, const char *doing) {
     hak_limits_t limits;
     size_t seen = 0;
-    for (int i = 0; i < 1000; i++) {
+    time_t end = seconds() + HANGS_AFTER;
+    for (int i = 0; seconds() < end; i++) {
         for (int j = 0; j < 100; j++) free(malloc(100000));
         usleep(10000);
         if (i % 10 == 0) {

@@ -22,10 +22,12 @@ int main(int argc, char **argv) {
         blocks[i] = NULL;
     }
     /* One block in fifty lies on one page in six, sometimes on two. */
-    int waited = 0;
-    if (!idle) malloc_trim(0);
-    for (; idle && waited < 10000 && resident() - before > full / 3; waited += 100) usleep(100000);
-    CHECK(resident() - before <= full / 3, "%zu of %zu KB are left", (resident() - before) >> 10, full >> 10);
+    if (idle) {
+        WAIT_UNTIL(resident() - before <= full / 3, "%zu of %zu KB are left", (resident() - before) >> 10, full >> 10);
+    } else {
+        malloc_trim(0);
+        CHECK(resident() - before <= full / 3, "%zu of %zu KB are left", (resident() - before) >> 10, full >> 10);
+    }
     for (int i = 0; i < BLOCKS; i++) {
         if (blocks[i]) continue;
         blocks[i] = i % 2 ? calloc(1, SIZE) : malloc(SIZE);

@@ -1,10 +1,12 @@
 /* On one CPU, a thread that must not be preempted waits for a lock whose holder cannot run: it has to sleep, for one that
-   spins hangs for ever. Needs the right to set real-time priorities; without it the threads run at equal priority. */
+   spins hangs for ever. The holder is the main thread, which looks through the others' heaps all the time and is interrupted in the
+   middle of that. Needs the right to set real-time priorities; without it the threads run at equal priority. */
 #include "check.h"
 #include <sched.h>
 
 enum { THREADS = 6, OPERATIONS = 60000 };
 static _Atomic(void *) mailbox[64];
+static int running = THREADS;
 
 static void *exchange(void *number) {
     unsigned state = (unsigned)(uintptr_t)number * 2654435761u + 1;
@@ -16,6 +18,7 @@ static void *exchange(void *number) {
         free(__atomic_exchange_n((void **)&mailbox[(state >> 20) % 64], block, __ATOMIC_ACQ_REL));
         if (i % 64 == 0) usleep(1); /* lets the lower priorities in, in the middle of what they do */
     }
+    __atomic_fetch_sub(&running, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -36,6 +39,7 @@ int main(void) {
         if (error == EPERM) threads[i] = start(exchange, (void *)i);
         CHECK(error == 0 || error == EPERM, "pthread_create gives %d", error);
     }
+    while (__atomic_load_n(&running, __ATOMIC_ACQUIRE)) malloc_trim(0);
     for (int i = 0; i < THREADS; i++) join(threads[i]);
     for (int i = 0; i < 64; i++) free(mailbox[i]);
     return 0;

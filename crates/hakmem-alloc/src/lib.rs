@@ -32,7 +32,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::transmute;
 use core::ptr;
-use hakmem_core::{heap, limits, process};
+use hakmem_core::{bell, heap, limits, process};
 
 pub use hakmem_core::limits::Limits;
 pub use hakmem_core::stats::Totals as Stats;
@@ -100,6 +100,13 @@ impl Hakmem {
     /// Gives everything back that this thread caches, and all free memory to the system.
     pub fn collect(&self) {
         heap::trim();
+    }
+
+    /// Says that the program is about to install a filter of system calls. From then on the allocator makes no calls but those by which
+    /// memory comes and goes (`mmap`, `munmap`, `mremap`, `madvise`), the clock's, `futex`, and those of threads that allocate for the first
+    /// time, which are the C library's.
+    pub fn shut_in(&self) {
+        bell::shut_in();
     }
 
     /// The limits of memory, what is used of them, and how often each was met. Reads the system's limits at this moment.

@@ -148,6 +148,13 @@ HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
 void hak_collect(void) HAK_NOTHROW;
 
 /**
+ * Says that the program is about to install a filter of system calls, which is noticed by itself where `prctl` or
+ * `syscall` of the C library are used for that. From then on the allocator makes no calls but those by which memory comes
+ * and goes (mmap, munmap, mremap, madvise), the clock's, and futex.
+ */
+void hak_shut_in(void) HAK_NOTHROW;
+
+/**
  * For programs that defragment: 1 if freeing `block` and allocating its size again in this thread would help to give
  * memory back, because few blocks are left where it lies and there is room for them elsewhere. 0 for other live blocks,
  * and for anything that is no block of this allocator. A hint of some tens of nanoseconds, from any thread.

@@ -5,6 +5,7 @@
 //! Called by: the program. Observable: what it returns.
 #![no_std]
 
+mod confinement;
 mod glibc;
 mod hak;
 mod malloc;

@@ -74,7 +74,7 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
 
 #[cold]
 fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
-    if pagemap::entry_anywhere(block as usize) == 0 {
+    if pagemap::entry(block as usize) == 0 {
         return foreign::reallocate(block.cast(), size).cast();
     }
     guard::not_a_block("realloc", block.cast());
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     }
     match heap::usable_size(block.cast()) {
         Some(size) => size,
-        None if pagemap::entry_anywhere(block as usize) == 0 => foreign::usable_size(block.cast()),
+        None if pagemap::entry(block as usize) == 0 => foreign::usable_size(block.cast()),
         None => {
             guard::not_a_block("malloc_usable_size", block.cast());
             0

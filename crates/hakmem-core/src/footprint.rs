@@ -46,6 +46,7 @@ static DEMAND: AtomicU32 = AtomicU32::new(0);
 pub fn grow(bytes: usize) {
     let now = MAPPED.fetch_add(bytes, Relaxed) + bytes;
     PEAK.fetch_max(now, Relaxed);
+    note_use();
 }
 
 /// Notes `bytes` unmapped.
@@ -53,27 +54,31 @@ pub fn shrink(bytes: usize) {
     MAPPED.fetch_sub(bytes, Relaxed);
 }
 
-/// Takes `bytes` that may become resident; false where that would go beyond the hard limit. Demands attention where it
-/// crosses the soft one.
+/// Takes `bytes` that may become resident; false where that would go beyond the hard limit. It leaves no trace if the bytes are
+/// given again because the system has none.
 pub fn take(bytes: usize) -> bool {
     if bytes == 0 {
         return true;
     }
     let hard = HARD.load(Relaxed);
     let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= hard);
-    let Ok(before) = USED.fetch_update(Relaxed, Relaxed, sum) else {
+    let taken = USED.fetch_update(Relaxed, Relaxed, sum).is_ok();
+    if !taken {
         REFUSALS.fetch_add(1, Relaxed);
-        return false;
-    };
-    let sum = before + bytes;
-    if sum > SOFT.load(Relaxed) {
+    }
+    taken
+}
+
+/// Demands attention where more is used than the soft limit says, or than ever before. Called when what was taken is there.
+pub fn note_use() {
+    let used = used();
+    if used > SOFT.load(Relaxed) {
         note_above();
     }
-    if sum > MARK.load(Relaxed) {
-        MARK.fetch_max(sum + sum / STEP, Relaxed);
+    if used > MARK.load(Relaxed) {
+        MARK.fetch_max(used + used / STEP, Relaxed);
         demand(NEW_PEAK);
     }
-    true
 }
 
 #[cold]
@@ -94,7 +99,13 @@ pub fn give(bytes: usize) {
     USED.fetch_sub(bytes, Relaxed);
 }
 
-/// Bytes mapped now. The page map's flat reservation is not counted: it is address space, and memory only where touched.
+/// Sets what is mapped and what is used, in a child just forked, where threads vanished between a change and its note.
+pub fn count_anew(mapped: usize, used: usize) {
+    MAPPED.store(mapped, Relaxed);
+    USED.store(used, Relaxed);
+}
+
+/// Bytes mapped now.
 pub fn now() -> usize {
     MAPPED.load(Relaxed)
 }
@@ -104,9 +115,9 @@ pub fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
-/// Bytes that may be resident now.
+/// Bytes that may be resident now. What is taken and not mapped yet, and may never be, does not count beyond what is mapped.
 pub fn used() -> usize {
-    USED.load(Relaxed)
+    USED.load(Relaxed).min(now())
 }
 
 /// The soft and the hard limit of `used`, in bytes; [`NONE`] where there is none.

@@ -9,6 +9,9 @@
 //! 3. If that does not help, the largest is grown by the kernel: its pages need not be touched for the first time.
 //! 4. At last, what is kept beyond the most that was recently live is unmapped before something is mapped.
 //!
+//! A descriptor says what it is at the moment ([`Phase`]), so that a child just forked can put back what was in the hands of a thread
+//! that is no more.
+//!
 //! # Safety
 //! A descriptor belongs to whoever took it out of a slot or off a stack, or to the holder of the block.
 
@@ -22,8 +25,8 @@ use crate::sizes::{SEGMENT, SLAB};
 use crate::sync::{Linked, Stack};
 use core::ptr;
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 use hakmem_os::vm;
 
@@ -41,7 +44,26 @@ pub struct Mapping {
     origin: AtomicUsize,
     /// Passes of the decay that found it kept.
     age: AtomicUsize,
+    phase: AtomicU32,
     link: AtomicPtr<Mapping>,
+    /// The descriptor made before this one.
+    older: AtomicPtr<Mapping>,
+}
+
+/// What a descriptor is at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+enum Phase {
+    /// The descriptor of nothing, or of what is just being mapped.
+    Spare = 0,
+    /// The program has the block.
+    Live = 1,
+    /// Its mapping is whole, and waits in a slot or in somebody's hands.
+    Kept = 2,
+    /// The kernel would not take its mapping back.
+    Stuck = 3,
+    /// The kernel is at work on its mapping.
+    Changing = 4,
 }
 
 // SAFETY: `link` returns one field; made by `meta`, so never unmapped; aligned to 64.
@@ -67,6 +89,8 @@ fn new_origin() -> usize {
 static SPARE: Stack<Mapping> = Stack::new();
 /// Mappings that the kernel would not take back.
 static STUCK: Stack<Mapping> = Stack::new();
+/// The descriptor made last.
+static NEWEST: AtomicPtr<Mapping> = AtomicPtr::new(ptr::null_mut());
 /// Whether it refused the last one.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 static KEPT: [AtomicPtr<Mapping>; SLOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
@@ -86,7 +110,7 @@ pub struct Extent {
 
 /// What large blocks hold.
 pub fn extent() -> Extent {
-    Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(Relaxed) }
+    Extent { mapped: MAPPED_BYTES.load(Relaxed), kept: KEPT_BYTES.load(SeqCst) }
 }
 
 /// Bytes of the freed mappings that stand in slots, found by looking; exact at rest.
@@ -108,18 +132,69 @@ pub fn note_live() {
 /// A descriptor without a mapping; `None` when the system has no memory.
 pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
-    let mapping = SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() })?;
+    let mapping = SPARE.pop().or_else(|| unsafe { meta::make::<Mapping>() }.inspect(|made| list(made)))?;
     mapping.origin.store(new_origin(), Relaxed);
     Some(mapping)
 }
 
+/// Puts a new descriptor into the list of all.
+fn list(mapping: &'static Mapping) {
+    let mut newest = NEWEST.load(Acquire);
+    loop {
+        mapping.older.store(newest, Relaxed);
+        match NEWEST.compare_exchange(newest, ptr::from_ref(mapping).cast_mut(), AcqRel, Acquire) {
+            Ok(_) => return,
+            Err(now) => newest = now,
+        }
+    }
+}
+
+/// Every descriptor ever made, latest first.
+fn all() -> impl Iterator<Item = &'static Mapping> {
+    let mut at = NEWEST.load(Acquire);
+    core::iter::from_fn(move || {
+        // SAFETY: null or a descriptor, which lives for ever.
+        let mapping = unsafe { at.as_ref() }?;
+        at = mapping.older.load(Relaxed);
+        Some(mapping)
+    })
+}
+
+/// In a child just forked: puts what waited back where it waits, also from the hands of threads that are no more, and counts anew.
+pub fn after_fork_in_child() {
+    SPARE.reset();
+    STUCK.reset();
+    KEPT.iter().for_each(|slot| slot.store(ptr::null_mut(), Relaxed));
+    let bytes_in = |phases: &[Phase]| {
+        let counted = all().filter(|mapping| phases.contains(&mapping.phase()));
+        counted.map(|mapping| mapping.bytes.load(Relaxed)).sum()
+    };
+    MAPPED_BYTES.store(bytes_in(&[Phase::Live, Phase::Kept, Phase::Stuck, Phase::Changing]), Relaxed);
+    KEPT_BYTES.store(bytes_in(&[Phase::Stuck]), Relaxed);
+    for mapping in all() {
+        match mapping.phase() {
+            Phase::Spare => SPARE.push(mapping),
+            Phase::Stuck => STUCK.push(mapping),
+            Phase::Kept => {
+                pagemap::set(mapping.base.load(Relaxed), 1, pagemap::FREED);
+                if !put_in_slot(mapping) {
+                    unmap_or_wait(mapping);
+                }
+            }
+            Phase::Live | Phase::Changing => {}
+        }
+    }
+}
+
 /// Gives a descriptor back that describes nothing.
 pub fn forget(mapping: &'static Mapping) {
+    mapping.set_phase(Phase::Spare);
     SPARE.push(mapping);
 }
 
 /// Keeps a mapping whose block was freed, or unmaps it.
 pub fn keep(mapping: &'static Mapping) {
+    mapping.set_phase(Phase::Kept);
     let policy = policy::current();
     mapping.age.store(0, Relaxed);
     let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + mapping.bytes.load(Relaxed) <= policy.retain_bytes;
@@ -131,7 +206,8 @@ pub fn keep(mapping: &'static Mapping) {
 /// Puts a mapping where requests find it; false if every slot is taken.
 fn put_in_slot(mapping: &'static Mapping) -> bool {
     let new = ptr::from_ref(mapping).cast_mut();
-    KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), Relaxed);
+    // Not relaxed, for `bell`.
+    KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), SeqCst);
     bell::ring();
     for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
@@ -211,7 +287,9 @@ fn split(mapping: &'static Mapping, bytes: usize) {
     rest.huge.store(mapping.huge.load(Relaxed), Relaxed);
     rest.origin.store(mapping.origin.load(Relaxed), Relaxed);
     rest.age.store(mapping.age.load(Relaxed), Relaxed);
-    mapping.bytes.store(bytes, Relaxed);
+    // The rest is a mapping once the other one has let go of it: a child forked in between must not find it twice.
+    mapping.bytes.store(bytes, Release);
+    rest.set_phase(Phase::Kept);
     pagemap::set(base + bytes, 1, pagemap::FREED);
     if !put_in_slot(rest) {
         unmap_or_wait(rest);
@@ -234,7 +312,8 @@ fn join_neighbours(any_origin: bool) -> bool {
         };
         while let Some(next) = take_least(begins_there) {
             pagemap::set(next.base.load(Relaxed), 1, 0);
-            mapping.bytes.fetch_add(next.bytes.load(Relaxed), Relaxed);
+            next.set_phase(Phase::Spare);
+            mapping.bytes.fetch_add(next.bytes.load(Relaxed), Release);
             if next.origin.load(Relaxed) != mapping.origin.load(Relaxed) {
                 mapping.origin.store(MIXED, Relaxed);
             }
@@ -276,19 +355,22 @@ pub fn release_excess(bytes: usize) {
 fn unmap_or_wait(mapping: &'static Mapping) -> usize {
     let (base, bytes) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
     pagemap::set(base, 1, 0);
+    mapping.set_phase(Phase::Changing);
     // SAFETY: the mapping belongs to this descriptor, which this thread took for itself.
     if !unsafe { vm::unmap(base, bytes) } {
         pagemap::set(base, 1, pagemap::FREED);
         REFUSED.store(true, Relaxed);
+        mapping.set_phase(Phase::Kept);
         if !put_in_slot(mapping) {
             KEPT_BYTES.fetch_add(bytes, Relaxed);
+            mapping.set_phase(Phase::Stuck);
             STUCK.push(mapping);
         }
         return 0;
     }
     REFUSED.store(false, Relaxed);
     note_unmapped(bytes);
-    SPARE.push(mapping);
+    forget(mapping);
     bytes
 }
 
@@ -319,6 +401,7 @@ pub fn release(which: Purge) -> usize {
 fn release_stuck() -> usize {
     let mut released = 0;
     while let Some(mapping) = STUCK.pop() {
+        mapping.set_phase(Phase::Kept);
         KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
         match unmap_or_wait(mapping) {
             0 => break,
@@ -346,6 +429,30 @@ fn note_unmapped(bytes: usize) {
 }
 
 impl Mapping {
+    fn phase(&self) -> Phase {
+        match self.phase.load(Acquire) {
+            0 => Phase::Spare,
+            1 => Phase::Live,
+            2 => Phase::Kept,
+            3 => Phase::Stuck,
+            _ => Phase::Changing,
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u32, Release);
+    }
+
+    /// Notes that the program has it as a block.
+    pub fn set_live(&self) {
+        self.set_phase(Phase::Live);
+    }
+
+    /// Notes that the program has given the block up.
+    pub fn set_free(&self) {
+        self.set_phase(Phase::Kept);
+    }
+
     /// Cuts the mapping off at `bytes`; false where the kernel refuses. By who has it, and uses nothing beyond.
     pub fn shrink(&self, bytes: usize) -> bool {
         let old = self.bytes.load(Relaxed);
@@ -367,14 +474,18 @@ impl Mapping {
         if self.origin.load(Relaxed) == MIXED || !take_bytes(bytes - old) {
             return false;
         }
+        let before = self.phase();
+        self.set_phase(Phase::Changing);
         // SAFETY: the mapping is the caller's.
-        if !unsafe { vm::resize(base, old, bytes) } && !self.relocate(bytes, align) {
+        let grown = unsafe { vm::resize(base, old, bytes) } || self.relocate(bytes, align);
+        if grown {
+            self.bytes.store(bytes, Relaxed);
+            note_mapped(bytes - old);
+        } else {
             footprint::give(bytes - old);
-            return false;
         }
-        self.bytes.store(bytes, Relaxed);
-        note_mapped(bytes - old);
-        true
+        self.set_phase(before);
+        grown
     }
 
     fn relocate(&self, bytes: usize, align: usize) -> bool {
@@ -389,7 +500,7 @@ impl Mapping {
             return false;
         }
         // Once the pages have moved, another thread may map something at the old place, so its entry goes first.
-        let entry = pagemap::entry_anywhere(base);
+        let entry = pagemap::entry(base);
         pagemap::set(base, 1, 0);
         // SAFETY: the mapping is the caller's; the target was mapped just now.
         if !unsafe { vm::move_onto(base, self.bytes.load(Relaxed), bytes, to) } {

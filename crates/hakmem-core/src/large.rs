@@ -72,6 +72,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
 fn claim(mapping: &'static Mapping) -> usize {
     let base = mapping.base.load(Relaxed);
     pagemap::set(base, 1, core::ptr::from_ref(mapping) as usize + pagemap::LARGE);
+    mapping.set_live();
     base
 }
 
@@ -95,6 +96,7 @@ pub fn usable_size(entry: usize, address: usize) -> Option<usize> {
 /// Frees the block behind `entry` at `address`; its size, or `None` if no block begins there.
 pub fn free(entry: usize, address: usize) -> Option<usize> {
     let bytes = usable_size(entry, address)?;
+    described(entry).set_free();
     pagemap::set(address, 1, pagemap::FREED);
     kept::keep(described(entry));
     Some(bytes)

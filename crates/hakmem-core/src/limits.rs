@@ -5,9 +5,9 @@
 //! | the soft limit; the control group's; memory pressure | free memory goes back at each pass, caches are short, the program is told |
 //! | the hard limit | free memory goes back; if that is not enough the program is told, and then the allocation fails |
 //!
-//! What the system says is read in one place, [`follow`], which is called once per purge pass: only in a process that is large,
-//! at most once a second, or once in ten where this process brings no limit nearer, and neither where settings say so nor where
-//! the program shut itself in behind a filter of system calls, which might end it for opening a file.
+//! What the system says is read by the scavenger, which has descriptors of its own: only in a process that is large, at most once a
+//! second, or once in ten where this process brings no limit nearer, and neither where settings say so nor where the program shut
+//! itself in behind a filter of system calls, which might end it for opening a file. The program itself may ask, by [`read`].
 //!
 //! # Safety
 //! Records and snapshots come from `meta` and are never unmapped. The program's function is called as it asked for.
@@ -88,9 +88,11 @@ pub fn set(soft: usize, hard: usize) -> bool {
     true
 }
 
-/// The limits and what became of them. Looks at the system's anew.
+/// The limits and what became of them. Looks at the system's anew, for which the calling thread opens files for a moment.
 pub fn read() -> Limits {
-    look();
+    if !bell::is_shut_in() {
+        look();
+    }
     let system = system();
     let bytes = |limit| if limit == NONE { 0 } else { limit };
     let (soft, hard) = footprint::limits();
@@ -109,15 +111,27 @@ pub fn read() -> Limits {
     }
 }
 
-/// Called once per purge pass: looks at the system now and then, gives everything back while a limit is reached, and brings
-/// the usual caches back when none is. Never calls the program.
-pub fn follow() {
+/// For the scavenger, before each purge pass: looks at the system's limits if it is time.
+pub fn look_if_due() {
     let (now, used) = ((kernel().now)(), footprint::used());
     if used < LARGE {
         note_system(&Reading::NOTHING);
         USED_THEN.store(0, Relaxed);
-    } else if is_past(&LAST_LOOK, now, between_looks(used)) && claim(&LAST_LOOK, now) {
-        look();
+    } else if is_past(&LAST_LOOK, now, between_looks(used)) {
+        LAST_LOOK.store(now, Relaxed);
+        // What was said before a program shut itself in would otherwise hold for ever.
+        if bell::look(look).is_none() {
+            note_system(&Reading::NOTHING);
+        }
+    }
+}
+
+/// Called once per purge pass: gives everything back while a limit is reached, and brings the usual caches back when none is. Never
+/// calls the program.
+pub fn follow() {
+    let (now, used) = ((kernel().now)(), footprint::used());
+    if used >= LARGE && is_past(&LAST_LOOK, now, between_looks(used)) {
+        bell::ring();
     }
     if reached().is_none() {
         return relax();
@@ -144,11 +158,6 @@ fn is_news(used: usize, used_then: usize, system: &Reading) -> bool {
     used > used_then + used_then / 16 || system.is_near()
 }
 
-/// Whether it is this caller who writes the time.
-fn claim(last: &AtomicU64, now: u64) -> bool {
-    last.swap(now, AcqRel) != now
-}
-
 /// The limit that is reached, if any is; 0 for pressure.
 fn reached() -> Option<usize> {
     if footprint::is_above() {
@@ -162,11 +171,8 @@ fn look() {
     let policy = policy::current();
     USED_THEN.store(footprint::used(), Relaxed);
     let (percent, pressure) = (policy.limit_system, policy.limit_pressure);
-    let reading = if percent | pressure == 0 || bell::is_shut_in() {
-        Reading::NOTHING
-    } else {
-        cgroup::read(b"", percent, pressure != 0)
-    };
+    let asked = percent | pressure != 0;
+    let reading = if asked { cgroup::read(b"", percent, pressure != 0) } else { Reading::NOTHING };
     note_system(&reading);
 }
 
@@ -223,6 +229,11 @@ pub fn tighten() {
         SHORTENED.store(ptr::from_ref(pair).cast_mut(), Release);
         policy::publish(&pair.short);
     }
+}
+
+/// In a child just forked, where whoever changed the policy is no more.
+pub fn after_fork_in_child() {
+    CHANGE.reset();
 }
 
 /// Brings the usual caches back, unless another policy has come in the meantime.

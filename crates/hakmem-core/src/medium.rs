@@ -8,6 +8,7 @@ use crate::segment::{self, Run};
 use crate::sizes::{SLAB, SLABS};
 use crate::space;
 use crate::span::Span;
+use core::sync::atomic::{Ordering::Release, compiler_fence};
 use hakmem_os::vm::PAGE;
 
 /// How many slabs a block of `size` bytes takes: a request for nothing at a large alignment is a block like any other.
@@ -42,7 +43,7 @@ pub fn usable_size(address: usize) -> Option<usize> {
 
 /// Puts a block away that is free, to be taken down again. Its slabs stay claimed.
 pub fn put_away(span: &'static Span) {
-    pagemap::set(span.base(), 1, pagemap::FREED);
+    pagemap::set(span.base(), 1, pagemap::SHELVED);
 }
 
 /// Makes a block of `size` bytes of one that was put away.
@@ -59,7 +60,7 @@ fn run_of(span: &'static Span) -> Option<Run> {
 
 /// Frees a block, or one that was put away.
 pub fn release(span: &'static Span) {
-    put_away(span);
+    pagemap::set(span.base(), 1, pagemap::FREED);
     if let Some(run) = run_of(span) {
         run.release_marked();
     }
@@ -69,13 +70,21 @@ pub fn release(span: &'static Span) {
 pub fn resize(address: usize, size: usize) -> Option<usize> {
     let span = at(address)?;
     let run = run_of(span)?;
-    let wanted = slabs_for(size);
-    if wanted > run.slabs {
-        run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
-    } else if wanted < run.slabs {
+    let (wanted, bytes) = (slabs_for(size), bytes_for(size));
+    // Its bytes lie within its slabs at every moment, and its slabs are its own: a child forked in between finds it whole.
+    if wanted < run.slabs {
+        span.set_bytes(bytes);
+        compiler_fence(Release);
+        span.set_slabs(wanted);
+        compiler_fence(Release);
         Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
+    } else {
+        if wanted > run.slabs {
+            run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;
+            span.set_slabs(wanted);
+            compiler_fence(Release);
+        }
+        span.set_bytes(bytes);
     }
-    span.set_slabs(wanted);
-    span.set_bytes(bytes_for(size));
     Some(address)
 }

@@ -3,7 +3,6 @@
 //! # Safety
 //! The environment is the one the loader passed: a null-terminated array of terminated strings.
 
-use crate::bell;
 use crate::heap;
 use crate::limits;
 use crate::meta;
@@ -17,7 +16,7 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use hakmem_os::console::{self, Console, STDERR};
-use hakmem_os::{process, thread};
+use hakmem_os::{fork, process};
 
 const PREFIX: &[u8] = b"HAKMEM_";
 const PATH_MAX: usize = 4096;
@@ -37,8 +36,8 @@ static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_m
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
     console::remember_stderr();
-    bell::remember_filter();
-    thread::at_fork_in_child(heap::after_fork_in_child);
+    fork::prepare(meta::note_mapped);
+    fork::call_in_child(heap::after_fork_in_child);
     if !environment.is_null() {
         // SAFETY: the caller's.
         unsafe { configure(environment) };

@@ -10,7 +10,7 @@ use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::{
     AtomicIsize, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
 /// Most segments a process can have: 1 TiB of small and medium blocks.
@@ -113,10 +113,17 @@ pub fn note_unmapped() {
     footprint::shrink(SEGMENT);
 }
 
+/// Sets both sums, in a child just forked, where threads vanished between a change and its note.
+pub fn count_anew(segments: usize, dirty: usize) {
+    MAPPED.store(segments as isize, Relaxed);
+    DIRTY_SLABS.store(dirty as isize, Relaxed);
+}
+
 /// Notes slabs that became, or are no longer, free and dirty.
 pub fn note_dirty(slabs: isize) {
     if slabs != 0 {
-        DIRTY_SLABS.fetch_add(slabs, Relaxed);
+        // Not relaxed, for `bell`.
+        DIRTY_SLABS.fetch_add(slabs, SeqCst);
     }
     if slabs > 0 {
         bell::ring();
@@ -125,7 +132,7 @@ pub fn note_dirty(slabs: isize) {
 
 /// Slabs that are free and dirty now.
 pub fn dirty() -> usize {
-    DIRTY_SLABS.load(Relaxed).max(0) as usize
+    DIRTY_SLABS.load(SeqCst).max(0) as usize
 }
 
 /// Segments mapped now.

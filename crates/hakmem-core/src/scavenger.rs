@@ -1,7 +1,8 @@
 //! The scavenger: a thread that gives memory back while the program does nothing that would.
 //!
 //! Each pass purges what has been free for the decay time, and takes from every thread that did not allocate or free since
-//! the last pass, and waits for work, all that its heap keeps at hand. When nothing is left to do it sleeps until the bell
+//! the last pass, and waits for work, all that its heap keeps at hand. It also looks at the system's limits, and at all threads that
+//! wait when somebody asks for that. When nothing is left to do it sleeps until the bell
 //! rings; when what is left cannot be taken, from threads that compute, it looks less and less often. When the bell keeps ringing
 //! for memory that is in use again at each look, it looks half as often, and rests only after some looks: to rest and to be woken
 //! at once are system calls that do nothing.
@@ -12,10 +13,12 @@ use crate::bell;
 use crate::decay;
 use crate::heap;
 use crate::kept;
+use crate::limits;
 use crate::policy;
 use crate::room;
 use crate::turn;
 use hakmem_os::helper;
+use hakmem_os::task::Memory;
 
 /// The shortest time between two looks.
 const SHORTEST_MS: u64 = 50;
@@ -40,7 +43,12 @@ fn has_work() -> bool {
 }
 
 extern "C" fn run() -> ! {
-    helper::name(c"hakmem");
+    let memory = bell::look(|| {
+        helper::name(c"hakmem");
+        let own_descriptors = helper::take_own_descriptors();
+        own_descriptors.then(Memory::open).flatten()
+    });
+    let memory = memory.flatten();
     let (mut patience, mut lingering) = (1, 0);
     // How often in a row the bell rang and there was nothing to do.
     let mut false_alarms = 0;
@@ -48,13 +56,26 @@ extern "C" fn run() -> ! {
         // A little more than the time between two passes: the clock is coarse.
         let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
         bell::nap(interval * false_alarms.clamp(1, LONG_NAP));
+        if bell::must_leave() {
+            bell::leave();
+        }
         bell::listen();
-        let Some(turn) = turn::take() else { continue };
-        if decay::see_to_it() {
+        let asked = bell::asked();
+        let turn = if asked.is_some() { turn::wait() } else { turn::take() };
+        if turn.is_none() && asked.is_none() {
+            continue;
+        }
+        if memory.is_some() {
+            limits::look_if_due();
+        }
+        if turn.is_some() && decay::see_to_it() {
             heap::open_gaps(false);
         }
-        let heaps = heap::take_from_idle();
+        let heaps = heap::take_from(memory.as_ref(), asked.is_some());
         drop(turn);
+        if let Some(number) = asked {
+            bell::answer(number);
+        }
         if has_work() || heaps.taken != 0 {
             (patience, lingering, false_alarms) = (1, LINGER, 0);
         } else if lingering != 0 {

@@ -86,6 +86,11 @@ impl<T: Linked> Stack<T> {
         }
     }
 
+    /// Makes the stack empty, in a child just forked, where nobody else uses it and its objects are known by other means.
+    pub fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     /// Takes the top object.
     pub fn pop(&self) -> Option<&'static T> {
         let mut head = self.0.load(Acquire);

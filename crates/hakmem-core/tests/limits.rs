@@ -122,7 +122,8 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
     }
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
-    assert!(meta::mapped() <= metadata + (64 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
+    // Less than a descriptor for each round, but perhaps a leaf of the page map, half a megabyte.
+    assert!(meta::mapped() <= metadata + (600 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
 }
 
 /// How far this machine's groups are from their limits is nothing to test by, and hardly is it short of memory all the time.
@@ -130,11 +131,11 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
 static PRESSURE_ONLY: Snapshot =
     Snapshot { limit_system: 0, limit_pressure: 99, decay_ms: 3_600_000, ..Snapshot::DEFAULT };
 
-/// Whether a pass looks at the system, `ms` after the pass before.
+/// Whether the scavenger, which is this test, looks at the system, `ms` after it could have the time before.
 fn looks_after(ms: usize) -> bool {
     clock::turn(ms);
     let before = calls(Call::Other);
-    limits::follow();
+    limits::look_if_due();
     calls(Call::Other) != before
 }
 

@@ -1,31 +1,50 @@
 //! Small files of the kernel's, read without a heap.
 //!
 //! # Safety
-//! The calls read terminated paths and write into the caller's buffer.
+//! The calls read terminated paths and write into the caller's buffer. A file may be the memory of this process.
 
 use crate::kernel::{Call, count};
 use crate::syscall::syscall;
 use core::ffi::CStr;
 
-/// A file open for reading; closed when dropped.
-struct File(usize);
+/// An open file; closed when dropped.
+pub(crate) struct File(usize);
 
 impl File {
-    fn open(path: &CStr) -> Option<File> {
+    /// Opens the file at `path` in one of the modes `O_RDONLY` and `O_RDWR`.
+    pub(crate) fn open(path: &CStr, mode: i32) -> Option<File> {
         count(Call::Other);
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        let at = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0];
+        let at = [libc::AT_FDCWD as usize, path.as_ptr() as usize, (mode | libc::O_CLOEXEC) as usize, 0, 0, 0];
         // SAFETY: a terminated path.
         let fd = unsafe { syscall(libc::SYS_openat, at) };
         (fd >= 0).then_some(File(fd as usize))
     }
 
-    /// Reads what comes next; 0 at the end and where reading fails.
-    fn read(&self, buffer: &mut [u8]) -> usize {
+    /// Reads what comes next: 0 bytes at the end, `None` where reading fails.
+    fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
         // SAFETY: writes into the buffer.
-        usize::try_from(unsafe { syscall(libc::SYS_read, at) }).unwrap_or(0)
+        usize::try_from(unsafe { syscall(libc::SYS_read, at) }).ok()
+    }
+
+    /// Fills the buffer from `place`; false where that is not possible.
+    pub(crate) fn read_at(&self, place: usize, buffer: &mut [u8]) -> bool {
+        count(Call::Other);
+        let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), place, 0, 0];
+        // SAFETY: writes into the buffer.
+        unsafe { syscall(libc::SYS_pread64, at) == buffer.len() as isize }
+    }
+
+    /// Writes all of `bytes` at `place`; false where that is not possible.
+    ///
+    /// # Safety
+    /// If the file is this process's memory, what lies there may be written.
+    pub(crate) unsafe fn write_at(&self, place: usize, bytes: &[u8]) -> bool {
+        count(Call::Other);
+        let at = [self.0, bytes.as_ptr() as usize, bytes.len(), place, 0, 0];
+        // SAFETY: reads the bytes; what is written is the caller's.
+        unsafe { syscall(libc::SYS_pwrite64, at) == bytes.len() as isize }
     }
 }
 
@@ -41,11 +60,12 @@ impl Drop for File {
 /// seen enough; nothing where the file cannot be read. It needs little stack, which a thread that trims may have.
 ///
 /// A short read does not end a file, as the kernel may make one anywhere; a line that is complete is whole however it was read.
+/// Where a read fails in the middle of a line, that line is not seen: half a number would be another number.
 pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8]) -> bool) {
-    let Some(file) = File::open(path) else { return };
+    let Some(file) = File::open(path, libc::O_RDONLY) else { return };
     let (mut chunk, mut line, mut used) = ([0; 256], [0; LONGEST], 0);
     loop {
-        let got = file.read(&mut chunk);
+        let Some(got) = file.read(&mut chunk) else { return };
         for byte in &chunk[..got] {
             if *byte == b'\n' {
                 if see(&line[..used]) {

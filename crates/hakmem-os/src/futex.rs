@@ -14,8 +14,12 @@ use core::sync::atomic::{
 };
 
 const FREE: u32 = 0;
+/// Somebody has it.
 const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
+/// Who has it is the one that it belongs to.
+const BY_OWNER: u32 = 2;
+/// Somebody sleeps until it is free.
+const CONTENDED: u32 = 4;
 
 /// The lock. All-zero is free.
 pub struct Lock(AtomicU32);
@@ -32,8 +36,19 @@ impl Lock {
     /// Takes the lock, sleeping while another thread has it.
     #[inline]
     pub fn lock(&self) -> Held<'_> {
-        if self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
-            self.wait();
+        self.take(HELD)
+    }
+
+    /// The same by the thread that what is locked belongs to: after a fork it can be told whether that one was inside.
+    #[inline]
+    pub fn lock_as_owner(&self) -> Held<'_> {
+        self.take(HELD | BY_OWNER)
+    }
+
+    #[inline]
+    fn take(&self, how: u32) -> Held<'_> {
+        if self.0.compare_exchange(FREE, how, Acquire, Relaxed).is_err() {
+            self.wait(how);
         }
         Held(self)
     }
@@ -49,10 +64,29 @@ impl Lock {
         self.0.load(Relaxed) != FREE
     }
 
+    /// Whether somebody other than its owner has it at this moment.
+    pub fn is_held_by_visitor(&self) -> bool {
+        self.0.load(Relaxed) & (HELD | BY_OWNER) == HELD
+    }
+
+    /// Makes it free, in a child just forked, where whoever had it is no more.
+    pub fn reset(&self) {
+        self.0.store(FREE, Relaxed);
+    }
+
     #[cold]
-    fn wait(&self) {
-        while self.0.swap(CONTENDED, Acquire) != FREE {
-            sleep_while(&self.0, CONTENDED);
+    fn wait(&self, how: u32) {
+        loop {
+            let word = self.0.load(Relaxed);
+            if word == FREE {
+                // Others may sleep as well, so whoever lets go must wake one.
+                if self.0.compare_exchange(FREE, how | CONTENDED, Acquire, Relaxed).is_ok() {
+                    return;
+                }
+            } else if word & CONTENDED != 0 || self.0.compare_exchange(word, word | CONTENDED, Relaxed, Relaxed).is_ok()
+            {
+                sleep_while(&self.0, word | CONTENDED);
+            }
         }
     }
 }
@@ -66,8 +100,8 @@ impl Default for Lock {
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.0.0.swap(FREE, Release) == CONTENDED {
-            wake_one(&self.0.0);
+        if self.0.0.swap(FREE, Release) & CONTENDED != 0 {
+            wake(&self.0.0, 1);
         }
     }
 }
@@ -87,16 +121,30 @@ pub fn doze(word: &AtomicU32, value: u32, most_ms: Option<u64>) {
     unsafe { futex(word.as_ptr(), libc::FUTEX_WAIT, value, time.as_ref().map_or(ptr::null(), ptr::from_ref)) };
 }
 
-/// Wakes whoever dozes on `word`.
+/// The same for a word that the kernel itself changes, which wakes in its own way.
+pub fn doze_shared(word: &AtomicU32, value: u32, ms: u64) {
+    let time = libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 };
+    let at = [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, value as usize, &raw const time as usize, 0, 0];
+    count(Call::Other);
+    // SAFETY: FUTEX_WAIT reads the word and the time, and sleeps.
+    unsafe { syscall(libc::SYS_futex, at) };
+}
+
+/// Wakes one that dozes on `word`.
 pub fn rouse(word: &AtomicU32) {
-    wake_one(word);
+    wake(word, 1);
+}
+
+/// Wakes all that doze on `word`.
+pub fn rouse_all(word: &AtomicU32) {
+    wake(word, i32::MAX as u32);
 }
 
 #[cold]
-fn wake_one(word: &AtomicU32) {
+fn wake(word: &AtomicU32, most: u32) {
     count(Call::Other);
     // SAFETY: FUTEX_WAKE uses the address as a name only.
-    unsafe { futex(word.as_ptr(), libc::FUTEX_WAKE, 1, ptr::null()) };
+    unsafe { futex(word.as_ptr(), libc::FUTEX_WAKE, most, ptr::null()) };
 }
 
 unsafe fn futex(word: *mut u32, operation: i32, value: u32, timeout: *const libc::timespec) -> isize {

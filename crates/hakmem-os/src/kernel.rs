@@ -41,6 +41,8 @@ pub enum Advice {
     /// The contents are given up, and a huge page of which the range is a part is split. A purge alone would leave it whole:
     /// the process looks smaller then, but nothing goes back to the system before that is short of memory.
     Split,
+    /// The range reads as zero in each child that gets a copy of this process's memory.
+    WipeOnFork,
 }
 
 /// The kinds of kernel calls that are counted.
@@ -139,6 +141,7 @@ unsafe fn advise(at: usize, len: usize, advice: Advice) -> bool {
         Advice::Populate => libc::MADV_POPULATE_WRITE,
         // Linux splits a huge page when a part of it is marked as free (madvise_free_huge_pmd in mm/huge_memory.c).
         Advice::Split => libc::MADV_FREE,
+        Advice::WipeOnFork => libc::MADV_WIPEONFORK,
     };
     // SAFETY: the caller owns the range, and where the advice is to split it needs its contents no more.
     !failed(unsafe { syscall(libc::SYS_madvise, [at, len, advice as usize, 0, 0, 0]) })

@@ -14,9 +14,11 @@ extern crate std;
 compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
 
 pub mod cgroup;
+pub mod confinement;
 pub mod console;
 pub mod cpu;
 pub mod file;
+pub mod fork;
 pub mod futex;
 pub mod helper;
 pub mod kernel;

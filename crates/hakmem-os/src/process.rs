@@ -1,4 +1,4 @@
-//! Facts about this process: limits, secure mode, its number; and setting `errno`.
+//! Facts about this process: secure mode, the end of its data, its number; and setting `errno`.
 //!
 //! # Safety
 //! Each block is one C call with arguments of its own.
@@ -10,11 +10,11 @@ pub fn is_secure() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// The soft limit on address space in bytes; `usize::MAX` where there is none.
-pub fn address_space_limit() -> usize {
+/// How many descriptors the process may have; `usize::MAX` for any number.
+pub fn file_limit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: writes the struct.
-    unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     if limit.rlim_cur == libc::RLIM_INFINITY { usize::MAX } else { limit.rlim_cur as usize }
 }
 

@@ -5,11 +5,10 @@
 //! executable.
 //!
 //! # Safety
-//! The assembly reads and writes this thread's own words only, each by one instruction. [`clear`] writes another thread's. So a
-//! read must not be moved across a system call, in which that may happen: it is not declared pure.
+//! The assembly reads and writes this thread's own words only, each by one instruction. The scavenger zeroes the first two words of
+//! threads that wait in system calls. So a read must not be moved across such a call: it is not declared pure.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 global_asm!(
     ".pushsection .tbss.hakmem_slot,\"awT\",@nobits",
@@ -103,7 +102,10 @@ pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> b
     false
 }
 
-/// The address of this thread's first word, for [`clear`].
+/// How many bytes behind the first word the state lies.
+pub const STATE: usize = 16;
+
+/// The address of this thread's first word.
 pub fn address() -> usize {
     let address;
     // SAFETY: reads the thread's pointer to itself, which the ABI keeps at its beginning; no memory is written.
@@ -116,16 +118,4 @@ pub fn address() -> usize {
         );
     }
     address
-}
-
-/// Zeroes the first two words of another thread's slot, so that it looks for its heap at its next call.
-///
-/// # Safety
-/// `address` came from [`address`] in a thread that has not ended.
-pub unsafe fn clear(address: usize) {
-    let words = address as *mut [AtomicUsize; 2];
-    // SAFETY: the caller's; aligned words, which that thread reads with single instructions.
-    for word in unsafe { &*words } {
-        word.store(0, Relaxed);
-    }
 }

@@ -19,7 +19,7 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
             inlateout("rax") number as isize => result,
             in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
             in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            lateout("rcx") _, lateout("r11") _,
+            out("rcx") _, out("r11") _,
             options(nostack),
         );
     }

@@ -1,7 +1,7 @@
-//! Thread exit and fork, through the C library's hooks.
+//! Thread exit, through the C library's hook.
 //!
 //! # Safety
-//! The hooks are `extern "C"` functions that live as long as the program.
+//! The hook is an `extern "C"` function that lives as long as the program.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -28,11 +28,14 @@ impl ExitHook {
     }
 
     /// Asks for the call, with `value` (not zero), when this thread exits. libc may allocate here for a key past its
-    /// first 32, so the caller's heap must already work. False if there will be no call.
-    pub fn arm(&self, value: usize) -> bool {
+    /// first 32, so the caller's heap must already work. There will be no call without a key, where memory is out, and where this
+    /// thread has made its last calls already.
+    pub fn arm(&self, value: usize) {
         let key = self.0.load(Ordering::Acquire);
-        // SAFETY: the key was made by `register`.
-        key != NONE && unsafe { libc::pthread_setspecific(key, value as *const c_void) } == 0
+        if key != NONE {
+            // SAFETY: the key was made by `register`.
+            unsafe { libc::pthread_setspecific(key, value as *const c_void) };
+        }
     }
 }
 
@@ -40,20 +43,4 @@ impl Default for ExitHook {
     fn default() -> ExitHook {
         ExitHook::new()
     }
-}
-
-/// Calls `child` in every child made by `fork`, before anything else of the program runs there. Nothing is registered for
-/// the parent: no lock is ever held across a fork.
-pub fn at_fork_in_child(child: unsafe extern "C" fn()) {
-    unsafe extern "C" {
-        // What libc's own `pthread_atfork` calls, for the library that is named last: none, which is never unloaded.
-        fn __register_atfork(
-            prepare: Option<unsafe extern "C" fn()>,
-            parent: Option<unsafe extern "C" fn()>,
-            child: Option<unsafe extern "C" fn()>,
-            library: *const c_void,
-        ) -> i32;
-    }
-    // SAFETY: the function lives as long as the program.
-    unsafe { __register_atfork(None, None, Some(child), core::ptr::null()) };
 }

@@ -7,4 +7,4 @@ mod run;
 
 pub use library::{Library, library, source_tree};
 pub use program::{Plugin, Program};
-pub use run::{Outcome, Run};
+pub use run::{HANGS_AFTER, Outcome, Run};

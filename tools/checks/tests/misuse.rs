@@ -38,6 +38,7 @@ misuses! { "c":
     free_stack = "free", [UNKNOWN];
     free_stack_of_thread = "free", [UNKNOWN];
     free_static = "free", [UNKNOWN];
+    free_tagged = "free", [UNKNOWN; 12];
     free_twice_after_trim = "free", [UNKNOWN];
     free_twice_large = "free", [NOT_IN_USE];
     free_twice_medium = "free", [NOT_IN_USE];

@@ -14,13 +14,14 @@ use crate::settings;
 use hakmem_alloc::Hakmem;
 use hakmem_core::segment::Purge;
 use hakmem_core::{decay, footprint, heap, kept, limits, space, stats, turn};
+use hakmem_os::task::Memory;
 use std::alloc::Layout;
 use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Bytes and blocks that a program may have at a time.
 const MOST_BYTES: usize = 32 << 20;
@@ -31,6 +32,9 @@ const MOST_IN_A_SLOT: usize = 700;
 /// What every machine has: a smaller size or alignment is refused only where a limit is set or calls of the kernel fail.
 const SURE_SIZE: usize = MOST_BYTES;
 const SURE_ALIGN: usize = 4 << 20;
+
+/// The memory of this process by way of the kernel, as the scavenger has it.
+static MEMORY: OnceLock<Option<Memory>> = OnceLock::new();
 
 /// The block that the function for pressure frees.
 static SPARE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -328,7 +332,7 @@ fn give_back(what: Big) {
                 if decay::see_to_it() {
                     heap::open_gaps(false);
                 }
-                heap::take_from_idle();
+                heap::take_from(MEMORY.get_or_init(Memory::open).as_ref(), false);
             }
         }
         Big::Gaps => heap::open_gaps(true),

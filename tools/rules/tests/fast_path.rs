@@ -15,7 +15,7 @@ fn golden_file(symbol: &str) -> PathBuf {
 }
 
 fn problem(code: &Code, entry: &Entry) -> Option<String> {
-    let Entry { symbol, goal, small_block, .. } = entry;
+    let Entry { symbol, goal, limit, .. } = entry;
     let file = golden_file(symbol);
     let bless = env::var_os("BLESS").is_some_and(|value| value == "1");
     let golden = match fs::read_to_string(&file) {
@@ -34,7 +34,7 @@ fn problem(code: &Code, entry: &Entry) -> Option<String> {
     if bless {
         fs::write(&file, golden.print(symbol)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
-    golden.problem(symbol, &way, small_block.then(|| golden.limit()))
+    golden.problem(symbol, &way, limit.map(|limit| golden.limit(limit)))
 }
 
 fn expect_fast(built: &Built, entries: &[Entry]) {

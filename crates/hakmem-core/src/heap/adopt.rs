@@ -3,16 +3,13 @@
 //! # Safety
 //! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
 
-use super::{Big, GROUND, Heap, Status, Tally, allowance};
+use super::{Big, GROUND, Heap, Status, Tally, fork};
 use crate::bell;
 use crate::decay;
 use crate::meta;
-use crate::pagemap;
 use crate::pages;
-use crate::segment;
 use crate::sizes::CLASSES;
 use crate::sync::Stack;
-use crate::turn;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{
@@ -36,12 +33,37 @@ static OWNED: AtomicUsize = AtomicUsize::new(0);
 /// The slot's state word holds the anchor of this thread's heap, for when the other words were cleared; or this, once its heap is
 /// gone for good.
 const EXITING: usize = 1;
+/// Or, in a thread that has no heap, this for each time that it freed something.
+const FREED_ONCE: usize = 2;
+/// A thread that only frees gets a heap after so many times: then handing the blocks over one by one costs more than a heap would. Until
+/// then it may be one that ends: the C library frees what belongs to a thread after the last hook of its exit, and a heap adopted
+/// there would not be given back. What it frees then is its own and that of some stacks that it drops.
+const FREES_WITHOUT_HEAP: usize = 64;
 
-/// Readies the process: the page map, the hook at thread exit. Called with the first heap; more calls do nothing.
+/// This thread's heap, as far as its slot knows one.
+pub(super) fn known() -> Option<&'static Heap> {
+    let state = slot::state();
+    (state > FREED_ONCE * FREES_WITHOUT_HEAP).then(|| Heap::at_anchor(state))
+}
+
+/// Lets this thread's slot know of no heap.
+pub(super) fn forget() {
+    slot::set_state(0);
+    slot::set_distance(0);
+    slot::set_heap(0);
+}
+
+/// The same if it knows one.
+pub(super) fn forget_heap() {
+    if known().is_some() {
+        forget();
+    }
+}
+
+/// Readies the process: the hook at thread exit. Called with the first heap; more calls do nothing.
 pub fn start() {
     let _one_at_a_time = START.lock();
     if !STARTED.load(Relaxed) {
-        pagemap::start();
         EXIT.register(leave);
         STARTED.store(true, Release);
     }
@@ -58,36 +80,51 @@ pub(super) fn all() -> impl Iterator<Item = &'static Heap> {
     })
 }
 
-/// A heap for this thread; `None` if it is exiting or memory is out.
+/// A heap for this thread to allocate from; `None` if it is exiting or memory is out.
 #[cold]
 #[inline(never)]
 pub(super) fn attach() -> Option<&'static Heap> {
-    match slot::state() {
-        0 => {}
-        EXITING => return None,
-        anchor => return Some(Heap::at_anchor(anchor)),
+    fork::look();
+    known().or_else(|| if slot::state() == EXITING { None } else { adopt() })
+}
+
+/// A heap for this thread to free with; `None` also where it has none and has freed little so far.
+#[cold]
+#[inline(never)]
+pub(super) fn attach_to_free() -> Option<&'static Heap> {
+    let state = slot::state();
+    if state != EXITING && state < FREED_ONCE * FREES_WITHOUT_HEAP {
+        slot::set_state(state + FREED_ONCE);
+        return None;
     }
+    attach()
+}
+
+fn adopt() -> Option<&'static Heap> {
     let heap = take()?;
     heap.thread.store(task::id(), Relaxed);
+    heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.set_status(Status::Owned);
     OWNED.fetch_add(1, Relaxed);
     heap.start_small();
     slot::set_state(heap.anchor());
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
-    // From here on this thread can allocate, which libc may do now.
-    if EXIT.arm(heap.anchor()) {
-        heap.place.store(slot::address(), Release);
-    }
+    // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
+    // the thread gone.
+    EXIT.arm(heap.anchor());
+    heap.place.store(slot::address(), Release);
     bell::tell();
     Some(heap)
 }
 
 fn take() -> Option<&'static Heap> {
+    fork::look();
     if !STARTED.load(Acquire) {
         start();
     }
     if let Some(heap) = POOL.pop() {
+        heap.settle_orphan();
         return Some(heap);
     }
     // SAFETY: numbers, null pointers, empty lists: zero is valid. Zero is also pooled, unlocked, not busy.
@@ -109,7 +146,10 @@ fn take() -> Option<&'static Heap> {
 #[cold]
 pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
     let heap = take()?;
+    // A child forked meanwhile must not touch it.
+    heap.busy.store(true, Relaxed);
     let answer = work(heap);
+    heap.busy.store(false, Release);
     POOL.push(heap);
     answer
 }
@@ -127,50 +167,29 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
         slot::set_heap(0);
         heap.set_status(Status::Pooled);
     }
-    OWNED.fetch_sub(1, Relaxed);
     let left = heap.0;
     drop(heap);
-    POOL.push(left);
+    put_into_pool(left);
     decay::after_thread();
+}
+
+/// Puts a heap that a thread had into the pool.
+pub(super) fn put_into_pool(heap: &'static Heap) {
+    OWNED.fetch_sub(1, Relaxed);
+    POOL.push(heap);
+}
+
+/// In a child just forked: the pool holds these heaps, and so many others have an owner.
+pub(super) fn fill_pool(heaps: impl Iterator<Item = &'static Heap>, owned: usize) {
+    START.reset();
+    POOL.reset();
+    heaps.for_each(|heap| POOL.push(heap));
+    OWNED.store(owned, Relaxed);
 }
 
 /// How many threads own a heap.
 pub(super) fn owned() -> usize {
     OWNED.load(Relaxed)
-}
-
-/// In a child just forked: the other threads are gone. Their heaps go to the pool, but for those that were being changed.
-/// Single bins are never inconsistent: their fast paths commit by one store.
-pub extern "C" fn after_fork_in_child() {
-    bell::after_fork_in_child();
-    turn::after_fork_in_child();
-    let mine = match slot::state() {
-        0 | EXITING => None,
-        anchor => Some(Heap::at_anchor(anchor)),
-    };
-    OWNED.store(usize::from(mine.is_some()), Relaxed);
-    segment::after_fork_in_child();
-    if let Some(heap) = mine {
-        heap.thread.store(task::id(), Relaxed);
-    }
-    for heap in all() {
-        let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-        if heap.lock.is_held() && !(is_mine && heap.busy.load(Relaxed)) {
-            heap.set_status(Status::Lost);
-            if is_mine {
-                slot::set_state(0);
-                slot::set_distance(0);
-                slot::set_heap(0);
-            }
-        } else if !is_mine && !matches!(heap.status(), Status::Pooled | Status::Lost) {
-            heap.busy.store(false, Relaxed);
-            heap.place.store(0, Relaxed);
-            heap.shelf.recount();
-            heap.set_status(Status::Pooled);
-            POOL.push(heap);
-        }
-    }
-    allowance::after_fork_in_child();
 }
 
 static STRAY_FREES: [AtomicU64; CLASSES] = [const { AtomicU64::new(0) }; CLASSES];

@@ -196,7 +196,7 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
 }
 
 pub(super) fn usable_of(block: usize) -> usize {
-    free::usable_size_of(pagemap::entry_anywhere(block), block).unwrap_or(0)
+    free::usable_size_of(pagemap::entry(block), block).unwrap_or(0)
 }
 
 /// Allocates `size` zero bytes; null when memory is out. Memory fresh from the system is not written again.

@@ -71,6 +71,13 @@ pub(super) fn after_fork_in_child() {
     BOUGHT.store(Heap::all().map(|heap| heap.allowance.bought.get()).sum(), Relaxed);
 }
 
+impl Allowance {
+    /// Forgets what was bought, in a child just forked, for a heap that nobody uses any more.
+    pub(super) fn forget(&self) {
+        self.bought.set(0);
+    }
+}
+
 impl Heap {
     /// Buys the right to keep so many bytes; false where the heap's allowance or the process's is used up.
     pub(super) fn buy(&self, bytes: usize) -> bool {

@@ -7,7 +7,6 @@
 //! # Safety
 //! Lists run through free blocks, and nobody changes them meanwhile.
 
-use super::validate::is_mapped;
 use super::{Heap, class_in, is_small};
 use crate::kept;
 use crate::meta;
@@ -39,7 +38,7 @@ pub struct Census {
 pub fn census() -> Census {
     let mut census = Census::default();
     let mut out = 0;
-    for segment in segment::all().filter(|segment| is_mapped(segment)) {
+    for segment in segment::mapped() {
         census.mapped += SEGMENT as u64;
         out += census.add_segment(segment);
     }
@@ -69,14 +68,14 @@ impl Census {
             }
             let span = &segment.spans[slab];
             let whole = (span.slabs() * SLAB) as u64;
-            let used = if is_small(pagemap::entry_anywhere(segment.base() + slab * SLAB)) {
+            let used = if is_small(pagemap::entry(segment.base() + slab * SLAB)) {
                 let in_use = span.carved_blocks() as usize - span.list().count() - span.count_away() as usize;
                 let bytes = u64::from(BLOCK_SIZE[span.class()]) * in_use as u64;
                 let gone = u64::from(span.gone().count_ones()) * PAGE as u64;
                 out += bytes;
                 self.purged += gone;
                 bytes + gone
-            } else if pagemap::entry_anywhere(span.base()) == pagemap::FREED {
+            } else if pagemap::entry(span.base()) == pagemap::SHELVED {
                 // On a shelf.
                 out += whole;
                 whole
@@ -105,7 +104,7 @@ fn cached_by(heap: &Heap) -> u64 {
 fn bytes_listed(mut block: usize) -> u64 {
     let mut bytes = 0;
     while block != 0 {
-        bytes += u64::from(BLOCK_SIZE[class_in(pagemap::entry_anywhere(block))]);
+        bytes += u64::from(BLOCK_SIZE[class_in(pagemap::entry(block))]);
         // SAFETY: a free block of ours.
         block = unsafe { next_of(block) };
     }

@@ -26,6 +26,13 @@ const SPARE_PART: usize = 4;
 /// Spans that are opened in one go.
 const AT_ONCE: usize = 16;
 static NEXT: AtomicUsize = AtomicUsize::new(1);
+/// Spans whose pages are on their way to the system.
+static OPENINGS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many spans have pages on their way to the system; none from then on. In a child just forked.
+pub(super) fn forget_openings() -> usize {
+    OPENINGS.swap(0, Relaxed)
+}
 
 /// Opens gaps in spans that did not change since the last look at them, or in all.
 pub fn open_gaps(everywhere: bool) {
@@ -37,7 +44,7 @@ pub fn open_gaps(everywhere: bool) {
     for segment in (first..first + count).filter_map(segment::number) {
         let state = segment.state();
         for slab in (0..SLABS).filter(|slab| state.free & 1 << slab == 0) {
-            let entry = pagemap::entry_anywhere(segment.base() + slab * SLAB);
+            let entry = pagemap::entry(segment.base() + slab * SLAB);
             if is_small(entry) {
                 Heap::at_anchor(anchor_in(entry)).open_gaps_in(segment, slab, entry, everywhere);
             }
@@ -51,7 +58,7 @@ impl Heap {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(inside) = self.visit() else { return };
         // Who empties a span or takes it does so under this lock.
-        let is_its = pagemap::entry_anywhere(base) == entry && span.back() == 0 && span.base() == base;
+        let is_its = pagemap::entry(base) == entry && span.back() == 0 && span.base() == base;
         if !is_its || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
             return;
         }
@@ -74,9 +81,10 @@ impl Heap {
                 segment.give_back(span.base() + first * PAGE, count * PAGE);
             }
         }
-        let inside = self.enter();
+        let inside = self.enter_as_visitor();
         for (span, _) in begun.iter().filter(|(_, pages)| *pages != 0) {
             span.opened();
+            OPENINGS.fetch_sub(1, Relaxed);
             inside.list_or_retire(span);
         }
     }
@@ -112,8 +120,11 @@ impl Heap {
 impl Inside<'_> {
     /// Begins gaps in a span of this heap. The caller gives their pages back when the lock is free, and ends it.
     fn open_gaps(&self, span: &'static Span) -> Pages {
+        OPENINGS.fetch_add(1, Relaxed);
         let pages = span.open_gaps();
-        if pages != 0 {
+        if pages == 0 {
+            OPENINGS.fetch_sub(1, Relaxed);
+        } else {
             let count = pages.count_ones() as usize;
             self.heap.gone.add(count as u64);
             footprint::give(count * PAGE);
@@ -131,6 +142,7 @@ impl Inside<'_> {
         if !footprint::take(pages * PAGE) {
             return;
         }
+        footprint::note_use();
         let (bump, end) = span.fill_gap();
         self.heap.gone.sub(pages as u64);
         lane.spare.sub(((end - bump) / BLOCK_SIZE[class] as usize) as u64);

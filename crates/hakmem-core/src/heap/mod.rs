@@ -34,6 +34,7 @@ mod adopt;
 mod alloc;
 mod allowance;
 mod census;
+mod fork;
 mod free;
 mod gaps;
 mod idle;
@@ -41,27 +42,33 @@ mod pressure;
 mod realloc;
 mod refill;
 mod remote;
+mod rows;
 mod shelf;
 mod validate;
 mod worth;
 
-pub use adopt::{after_fork_in_child, start};
+pub use adopt::start;
 pub use alloc::{
     allocate, allocate_aligned, allocate_for_new, allocate_inline, allocate_zeroed, allocate_zeroed_aligned,
     pop_for_new,
 };
 pub use census::{Census, census};
+pub use fork::after_fork_in_child;
 pub use free::{free, usable_size};
 pub use gaps::open_gaps;
-pub use idle::{Found, take_from_idle};
+pub use idle::{Found, take_from};
 pub use pressure::attend;
 pub use realloc::{reallocate, stays};
+pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 
+use crate::bell;
 use crate::limits;
-use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, SPAN_SLABS, STEP_ABOVE, TABLE_MAX, class_of};
-use crate::span::SpanList;
+use crate::pagemap;
+use crate::segment::Segment;
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of};
+use crate::span::{SpanList, next_of};
 use crate::sync::{Counter, Linked};
 use crate::turn;
 use allowance::Allowance;
@@ -76,7 +83,6 @@ use core::sync::atomic::{
 };
 use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
-use hakmem_os::vm::PAGE;
 use shelf::Shelf;
 
 /// The hot part of a size class in a heap.
@@ -170,7 +176,7 @@ fn slack(bytes: usize) -> u64 {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Status {
-    /// In the pool, or just made.
+    /// In the pool, just made, or lent for one call.
     Pooled = 0,
     /// Some thread's.
     Owned = 1,
@@ -196,6 +202,9 @@ struct Outgoing {
 
 const ROUTES: usize = 4;
 
+/// What a signal handler may free to a bin before that is looked at again, where it interrupted a slow path.
+const FREES_IN_HANDLER: u32 = 64;
+
 /// A bin is settled after this many bytes of frees at the earliest.
 const SETTLE_BYTES: u32 = 16 << 10;
 
@@ -208,8 +217,10 @@ pub struct Heap {
     status: AtomicU32,
     lock: Lock,
     /// Whether the owner is in a slow path: a signal handler that allocates in the middle of one must keep out, and so must who
-    /// takes from idle threads.
+    /// takes from idle threads. A child that is forked meanwhile sets the heap aside.
     busy: AtomicBool,
+    /// Whether its owner was gone at any moment, so that the counts of a bin may be one off.
+    orphan: AtomicBool,
     /// Slow paths taken, to read the clock now and then.
     ticks: Cell<u32>,
     /// Blocks freed by others, a chain pushed as a whole.
@@ -218,8 +229,10 @@ pub struct Heap {
     inbox_bytes: AtomicUsize,
     /// Lookups that found no block of ours.
     misses: Counter,
-    /// The owner's number, and where its slot is; 0 if it does not say when it ends.
+    /// The owner's number, and where its slot is; 0 if that is not known.
     thread: AtomicU32,
+    /// How often it got an owner.
+    adoptions: AtomicU32,
     place: AtomicUsize,
     /// What `idle` saw at its last look.
     seen: AtomicUsize,
@@ -306,6 +319,12 @@ fn anchor_in(entry: usize) -> usize {
     !entry & !(ANCHOR - 1)
 }
 
+/// The heap that owns the span of small blocks which begins at this slab, if one does.
+fn owner_of(segment: &Segment, slab: usize) -> Option<&'static Heap> {
+    let entry = pagemap::entry(segment.base() + slab * SLAB);
+    (is_small(entry) && segment.spans[slab].back() == 0).then(|| Heap::at_anchor(anchor_in(entry)))
+}
+
 /// Whether an entry is one of small blocks: user addresses have their top bit clear, so these have it set.
 fn is_small(entry: usize) -> bool {
     (entry as isize) < 0
@@ -342,16 +361,41 @@ impl Heap {
         ptr::from_ref(self) as usize + ANCHOR
     }
 
+    /// The blocks on the list of a bin, which nobody changes meanwhile.
+    fn bin_blocks(&self, class: usize) -> impl Iterator<Item = usize> {
+        let mut at = self.bins[class].head.load(Relaxed);
+        core::iter::from_fn(move || {
+            let block = at;
+            // SAFETY: blocks on the list are free blocks of ours.
+            at = if block == 0 { 0 } else { unsafe { next_of(block) } };
+            (block != 0).then_some(block)
+        })
+    }
+
     fn at_anchor(anchor: usize) -> &'static Heap {
         // SAFETY: anchors come from the slot and from page map entries, which hold only anchors of heaps.
         unsafe { &*((anchor - ANCHOR) as *const Heap) }
     }
 
-    /// This thread's heap for a slow path: made or adopted if need be; `None` for a thread that is exiting, for a signal
-    /// handler that interrupted a slow path, and where memory is out.
+    /// This thread's heap for a slow path that allocates: made or adopted if need be; `None` for a thread that is exiting, for a
+    /// signal handler that interrupted a slow path, and where memory is out.
     fn for_slow_path() -> Option<Working> {
+        Heap::begin_with(adopt::attach)
+    }
+
+    /// The same for one that frees: a thread that has none, and has none to gain by that, goes without.
+    fn to_free() -> Option<Working> {
+        Heap::begin_with(adopt::attach_to_free)
+    }
+
+    /// The same for one that does neither: `None` also where this thread has no heap.
+    fn if_there() -> Option<Working> {
+        Heap::begin_with(adopt::known)
+    }
+
+    fn begin_with(attach: fn() -> Option<&'static Heap>) -> Option<Working> {
         let heap = match slot::heap() {
-            0 => adopt::attach()?,
+            0 => attach()?,
             anchor => Heap::at_anchor(anchor),
         };
         heap.begin()
@@ -359,6 +403,12 @@ impl Heap {
 
     /// Begins a slow path of this thread's heap, unless one is under way.
     fn begin(&'static self) -> Option<Working> {
+        fork::look();
+        if self.status() == Status::Lost {
+            // In a child: whoever was at work on it is not there to end that.
+            adopt::forget();
+            return adopt::attach()?.begin();
+        }
         if self.busy.load(Relaxed) {
             return None;
         }
@@ -397,6 +447,11 @@ impl Heap {
 
     /// Takes the lock as the owner.
     fn enter(&self) -> Inside<'_> {
+        self.inside(self.lock.lock_as_owner())
+    }
+
+    /// Takes the lock as somebody else, who waits for it.
+    fn enter_as_visitor(&self) -> Inside<'_> {
         self.inside(self.lock.lock())
     }
 
@@ -434,6 +489,13 @@ impl Heap {
         lane.granted.set(room);
         bin.room.store(room, Relaxed);
     }
+
+    /// Lets some more frees come before the list is settled, in a signal handler that found a slow path under way.
+    fn grant_more(&self, class: usize) {
+        let (bin, lane) = (&self.bins[class], &self.lanes[class]);
+        lane.granted.set(lane.granted.get().wrapping_add(FREES_IN_HANDLER));
+        bin.room.store(bin.room.load(Relaxed).wrapping_add(FREES_IN_HANDLER), Relaxed);
+    }
 }
 
 impl Drop for Inside<'_> {
@@ -445,127 +507,33 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Counts of one size class, or of medium or large blocks, summed over all heaps.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Row {
-    /// Blocks allocated.
-    pub allocations: u64,
-    /// Blocks freed, by whichever thread.
-    pub frees: u64,
-    /// Allocations served from a bin's list.
-    pub from_list: u64,
-    /// Allocations served from a run.
-    pub from_bump: u64,
-    /// Times a bin was empty.
-    pub refills: u64,
-    /// Spans taken from segments.
-    pub spans_taken: u64,
-    /// Spans given back.
-    pub spans_retired: u64,
-    /// Frees sent to another thread's heap.
-    pub remote_sent: u64,
-    /// Frees received.
-    pub remote_received: u64,
-    /// Bytes in the program's hands.
-    pub live_bytes: u64,
-    /// Bytes in bins, in runs and on shelves, and on the way from one heap to another.
-    pub cached_bytes: u64,
-    /// Bytes that spans hold: of blocks, of the tails behind the last ones, of slabs behind a medium block.
-    pub free_bytes: u64,
-}
-
-/// Bytes behind the last block of a span.
-const TAIL: [u64; CLASSES] = {
-    let mut tails = [0; CLASSES];
-    let mut class = 0;
-    while class < CLASSES {
-        tails[class] = (SPAN_SLABS[class] as usize * SLAB % BLOCK_SIZE[class] as usize) as u64;
-        class += 1;
-    }
-    tails
-};
-
-/// The counts of `class`. Exact when no thread is in the allocator.
-pub fn row(class: usize) -> Row {
-    let mut row = Row::default();
-    let block = u64::from(BLOCK_SIZE[class]);
-    for heap in Heap::all() {
-        let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
-        let pops = u64::from(bin.pops.load(Relaxed));
-        let pushes = u64::from(lane.granted.get().wrapping_sub(bin.room.load(Relaxed)));
-        let listed = u64::from(lane.held.get()).wrapping_add(pushes).wrapping_sub(pops);
-        row.from_list += lane.popped.get() + pops;
-        row.from_bump += lane.bumped.get();
-        row.frees += lane.pushed.get() + pushes + lane.sent.get();
-        row.refills += lane.refills.get();
-        row.spans_taken += lane.spans_taken.get();
-        row.spans_retired += lane.spans_retired.get();
-        row.remote_sent += lane.sent.get();
-        row.remote_received += lane.received.get();
-        row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
-        row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
-    }
-    row.frees += adopt::stray_frees(class);
-    row.remote_sent += adopt::stray_frees(class);
-    row.cached_bytes += row.remote_sent.saturating_sub(row.remote_received) * block;
-    row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
-    row.allocations = row.from_list + row.from_bump;
-    row.live_bytes = row.allocations.wrapping_sub(row.frees).wrapping_mul(block);
-    row
-}
-
-/// The kinds of blocks without a class.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Big {
-    /// Slabs of a segment.
-    Medium = 0,
-    /// A mapping of its own.
-    Large = 1,
-}
-
-/// The counts of medium or large blocks.
-pub fn big_row(kind: Big) -> Row {
-    let mut row = Row::default();
-    for tally in Heap::all().map(|heap| &heap.tallies[kind as usize]).chain([adopt::stray_tally(kind)]) {
-        row.allocations += tally.allocations.get();
-        row.frees += tally.frees.get();
-        row.live_bytes = row.live_bytes.wrapping_add(tally.bytes.get());
-        if kind == Big::Medium {
-            row.free_bytes = row.free_bytes.wrapping_add(tally.slack.get());
-        }
-    }
-    if kind == Big::Medium {
-        row.cached_bytes = Heap::all().map(|heap| heap.shelf.bytes()).sum();
-    }
-    row
-}
-
-/// Bytes of pages between blocks in use that went back to the system. The free bytes of rows count them too.
-pub fn gone_bytes() -> u64 {
-    Heap::all().map(|heap| heap.gone.get()).sum::<u64>() * PAGE as u64
-}
-
-/// Lookups that found no block of ours, and the number of heaps ever made.
-pub fn misses_and_heaps() -> (u64, u64) {
-    Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
-}
-
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
 /// Returns whether there was any.
 pub fn trim() -> bool {
+    let mine = flush();
+    bell::ask();
     let _turn = turn::wait();
-    collect();
+    gaps::open_gaps(true);
+    drop(mine);
     limits::ease()
 }
 
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
 /// keep at hand.
 pub fn collect() {
-    // To the end: a signal handler must keep out while this thread is in its own heap as a visitor.
-    let mine = Heap::for_slow_path();
+    let mine = flush();
+    bell::ask();
+    gaps::open_gaps(true);
+    drop(mine);
+}
+
+/// Empties this thread's heap, if it has one, and serves all others. The caller holds on to what it gets as long as it visits heaps: a
+/// signal handler must keep out meanwhile.
+fn flush() -> Option<Working> {
+    let mine = Heap::if_there();
     if let Some(heap) = &mine {
         heap.flush_all();
     }
-    idle::take_from_waiting();
-    gaps::open_gaps(true);
+    Heap::all().for_each(Heap::serve);
+    mine
 }

@@ -40,7 +40,7 @@ fn fits_well(size: usize, usable: usize) -> bool {
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     let address = block as usize;
     debug_assert!(address & (align - 1) == 0);
-    let entry = pagemap::entry_anywhere(address);
+    let entry = pagemap::entry(address);
     let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
     if !has_place(size, align) {
         return or_enomem(None);

@@ -271,7 +271,7 @@ impl Inside<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
-            let entry = pagemap::entry_anywhere(block);
+            let entry = pagemap::entry(block);
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             if class > 0 {
@@ -304,7 +304,7 @@ impl Inside<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
-            self.heap.lanes[class_in(pagemap::entry_anywhere(block))].received.add(1);
+            self.heap.lanes[class_in(pagemap::entry(block))].received.add(1);
             // SAFETY: as above.
             unsafe { self.put(block) };
             block = next;

@@ -19,14 +19,14 @@ const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
 
 impl Heap {
-    /// Frees `block`, whose page map entry names another heap.
+    /// Frees `block`, whose page map entry names another heap than `mine`, this thread's, which may have none.
     ///
     /// # Safety
     /// `block` is a block of that heap, given up by its user.
-    pub(super) unsafe fn free_remote(entry: usize, block: usize) {
+    pub(super) unsafe fn free_remote(mine: Option<&Heap>, entry: usize, block: usize) {
         let (owner, class) = (anchor_in(entry), class_in(entry));
         let size = BLOCK_SIZE[class];
-        let Some(heap) = Heap::for_slow_path() else {
+        let Some(heap) = mine else {
             // SAFETY: a chain of one.
             unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
             return super::adopt::count_stray_free(class);

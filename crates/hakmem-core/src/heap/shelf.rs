@@ -13,8 +13,7 @@
 //! the next is cleared.
 //!
 //! # Safety
-//! The shelf is its owner's, like the bins, or whose who acts as the owner. Lists are changed by one store, so that a fork finds
-//! them whole.
+//! The shelf is its owner's, like the bins, or whose who acts as the owner.
 
 use super::{Big, Heap, Inside, adopt};
 use crate::decay;
@@ -92,14 +91,19 @@ impl Shelf {
         self.take(slabs)
     }
 
-    /// Counts anew, in a child just forked, where the owner vanished at any moment.
-    pub(super) fn recount(&self) {
+    /// Whether this block is on it.
+    pub(super) fn has(&self, span: &Span) -> bool {
+        self.blocks().any(|(_, other)| core::ptr::eq(other, span))
+    }
+
+    /// Makes it empty, in a child just forked, where the owner vanished at any moment. Its blocks are released by what the page
+    /// map says of them.
+    pub(super) fn forget(&self) {
         for row in &self.rows {
-            row.count.set(row.blocks().count() as u32);
+            row.first.set(None);
+            row.count.set(0);
         }
-        let bytes = self.blocks().map(|(slabs, _)| slabs * SLAB).sum::<usize>();
         self.bytes.sub(self.bytes.get());
-        self.bytes.add(bytes as u64);
     }
 }
 

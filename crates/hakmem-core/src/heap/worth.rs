@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// Whether freeing `block` and allocating it again, in this thread, would help to give memory back. Never for what is not
 /// a live small block of ours. Waits while somebody is at work on the heap that owns the block.
 pub fn worth_moving(block: *const u8) -> bool {
-    let entry = pagemap::entry_anywhere(block as usize);
+    let entry = pagemap::entry(block as usize);
     if !is_small(entry) {
         return false;
     }
@@ -38,7 +38,7 @@ impl Heap {
         if owner.status() == Status::Lost {
             return false;
         }
-        let inside = owner.enter();
+        let inside = if ptr::eq(owner, self) { owner.enter() } else { owner.enter_as_visitor() };
         if !span_of(block).is_some_and(|span| inside.is_sparse(span, class, self)) {
             return false;
         }

@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hakmem_checks::HANGS_AFTER;
+
 use crate::presence::input;
 use crate::scene::{Background, Scene, Step, compare};
 
@@ -91,11 +93,11 @@ fn save_in_background(scene: &mut Scene) {
     assert!(scene.work().join("dump.rdb").exists(), "redis saved no dump.rdb");
 }
 
-/// Waits until something becomes true, for half a minute at most.
+/// Waits until something becomes true.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + HANGS_AFTER;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited half a minute in vain: {what}");
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

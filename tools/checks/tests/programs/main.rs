@@ -11,3 +11,4 @@ mod presence;
 mod process;
 mod scene;
 mod shell;
+mod shortage;

@@ -1,5 +1,5 @@
-//! One program from start to end: in a process group of its own, with its output in files and a time limit. A program that
-//! does not end in time is shown as gdb sees it, and the whole group is killed.
+//! One program from start to end: in a process group of its own, with its output in files. A program that hangs is shown
+//! as gdb sees it, and the whole group is killed.
 //!
 //! # Safety
 //! One call of `kill`, which takes no memory.
@@ -9,6 +9,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use hakmem_checks::HANGS_AFTER;
 
 use crate::presence::find;
 
@@ -25,7 +27,6 @@ pub struct Running {
     stdout: PathBuf,
     stderr: PathBuf,
     deadline: Instant,
-    limit: Duration,
     ended: bool,
 }
 
@@ -41,12 +42,17 @@ pub struct Ended {
 
 impl Running {
     /// Starts `command`; what it prints goes to the two files.
-    pub fn start(mut command: Command, stdout: PathBuf, stderr: PathBuf, limit: Duration) -> Running {
+    pub fn start(mut command: Command, stdout: PathBuf, stderr: PathBuf) -> Running {
         let shown = format!("{command:?}");
         let file = |path: &PathBuf| File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         command.stdout(file(&stdout)).stderr(file(&stderr)).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-        Running { child, command: shown, stdout, stderr, deadline: Instant::now() + limit, limit, ended: false }
+        Running { child, command: shown, stdout, stderr, deadline: Instant::now() + HANGS_AFTER, ended: false }
+    }
+
+    /// Its number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// True as long as the program has not ended.
@@ -75,7 +81,7 @@ impl Running {
             if Instant::now() > self.deadline {
                 let threads = self.backtraces();
                 let words = self.last_words();
-                panic!("{otherwise} within {:?}: {}\n{words}\n{threads}", self.limit, self.command);
+                panic!("{otherwise} within {HANGS_AFTER:?}: {}\n{words}\n{threads}", self.command);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));

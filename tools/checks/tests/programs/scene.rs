@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::library::Library;
 use crate::presence::{all_there, find};
@@ -96,7 +95,7 @@ impl Scene<'_> {
         if let Some(library) = self.library {
             command.envs(library.environment(&records));
         }
-        let running = Running::start(command, output("stdout"), output("stderr"), LIMIT);
+        let running = Running::start(command, output("stdout"), output("stderr"));
         Background { step, running, records }
     }
 
@@ -148,9 +147,6 @@ pub struct Step {
     varies: bool,
     address_space: Option<u64>,
 }
-
-/// How long one step may take. The longest needs a tenth of it on two cores.
-const LIMIT: Duration = Duration::from_secs(120);
 
 impl Step {
     /// A run of `program`, given by a path or by a name found in `PATH`.

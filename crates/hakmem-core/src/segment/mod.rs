@@ -16,6 +16,12 @@
 //! # Safety
 //! Whoever claimed slabs owns their memory until it releases them.
 
+mod fork;
+mod registry;
+
+pub use fork::after_fork_in_child;
+pub use registry::{all, last_number, number};
+
 use crate::footprint;
 use crate::meta;
 use crate::pagemap;
@@ -28,7 +34,7 @@ use crate::sync::{Linked, Stack};
 use core::ptr;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed},
 };
 use hakmem_os::vm;
 
@@ -116,67 +122,9 @@ const ALL: u32 = u32::MAX;
 
 /// Descriptors without a segment.
 static SPARE: Stack<Segment> = Stack::new();
-/// Descriptors with consecutive numbers: a page of pointers, made when the first of them is.
-type Chapter = [AtomicPtr<Segment>; CHAPTER];
-const CHAPTER: usize = 512;
-/// Every descriptor, by its number. Not in one array, which would be most of the library's address space: the kernel aligns
-/// a file that takes 2 MiB or more to huge pages, and all libraries loaded after it shift with it.
-static REGISTRY: [AtomicPtr<Chapter>; room::SEGMENTS / CHAPTER] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; room::SEGMENTS / CHAPTER];
-/// The highest number given to a descriptor.
-static LAST: AtomicU32 = AtomicU32::new(0);
-
-/// Gives a new descriptor its number; false when there are too many, or the system has no memory.
-fn register(segment: &'static Segment) -> bool {
-    let mut last = LAST.load(Acquire);
-    loop {
-        let index = last as usize + 1;
-        let Some(chapter) = REGISTRY.get(index / CHAPTER).and_then(chapter_in) else { return false };
-        match LAST.compare_exchange(last, last + 1, AcqRel, Acquire) {
-            Ok(_) => {
-                segment.index.store(last + 1, Relaxed);
-                chapter[index % CHAPTER].store(ptr::from_ref(segment).cast_mut(), Release);
-                return true;
-            }
-            Err(now) => last = now,
-        }
-    }
-}
-
-/// The chapter at this place of the registry, made if it is not there.
-fn chapter_in(place: &AtomicPtr<Chapter>) -> Option<&'static Chapter> {
-    if place.load(Acquire).is_null() {
-        // SAFETY: null pointers: zero is valid.
-        let made = ptr::from_ref(unsafe { meta::make::<Chapter>() }?).cast_mut();
-        // Who was faster has made the one that counts; a page is lost.
-        let _ = place.compare_exchange(ptr::null_mut(), made, AcqRel, Acquire);
-    }
-    // SAFETY: null or a chapter, which lives for ever.
-    unsafe { place.load(Acquire).as_ref() }
-}
-
-/// The descriptor with this number, if it has been given.
-pub fn number(index: usize) -> Option<&'static Segment> {
-    // SAFETY: null, or a chapter or descriptor, which live for ever.
-    unsafe { REGISTRY.get(index / CHAPTER)?.load(Acquire).as_ref()?[index % CHAPTER].load(Acquire).as_ref() }
-}
-
-/// The highest number given.
-pub fn last_number() -> usize {
-    LAST.load(Acquire) as usize
-}
-
-/// In a child just forked: puts right what threads that are no more were about to publish.
-pub fn after_fork_in_child() {
-    for segment in all() {
-        let index = segment.index.load(Relaxed) as usize;
-        room::publish_again(index, &segment.published, segment.summary());
-    }
-}
-
-/// All descriptors, in order; those without a segment have nothing free.
-pub fn all() -> impl DoubleEndedIterator<Item = &'static Segment> {
-    (1..=last_number()).filter_map(number)
+/// The descriptors that have a segment.
+pub fn mapped() -> impl Iterator<Item = &'static Segment> {
+    all().filter(|segment| segment.is_mapped())
 }
 
 /// The segment that `address` lies in, if it is one of ours.
@@ -204,7 +152,7 @@ fn map_taken(slabs: usize) -> Option<Run> {
         // SAFETY: atomics and cells of numbers and null pointers: zero is valid. A zero state has nothing free.
         None => unsafe { meta::make::<Segment>() }?,
     };
-    if segment.index.load(Relaxed) == 0 && !register(segment) {
+    if segment.index.load(Relaxed) == 0 && !registry::register(segment) {
         return None;
     }
     let base = vm::map_aligned(SEGMENT, SEGMENT);
@@ -243,6 +191,10 @@ impl Segment {
         self.base.load(Relaxed)
     }
 
+    fn is_mapped(&'static self) -> bool {
+        containing(self.base()).is_some_and(|found| ptr::eq(found, self))
+    }
+
     fn publish(&self) {
         room::publish(self.index.load(Relaxed) as usize, &self.published, || self.summary());
     }
@@ -279,6 +231,9 @@ impl Segment {
             self.release(taken.dirty, true);
             self.release(clean, false);
             return None;
+        }
+        if clean != 0 {
+            footprint::note_use();
         }
         let ahead = clear(&self.ahead, taken.free);
         Some(Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 })
@@ -444,6 +399,7 @@ impl Run {
         if claimed.is_some() {
             // SAFETY: all of these slabs are claimed, and the kernel keeps what they hold, which is zero.
             unsafe { vm::populate(self.base(), (self.slabs + more) * SLAB) };
+            footprint::note_use();
             self.segment.ahead.fetch_or(next, Relaxed);
             self.segment.release(next, true);
         } else {

@@ -1,0 +1,167 @@
+//! After a fork: what a child puts right.
+//!
+//! A child has one thread. The others vanished at any instruction, so whatever threads share may be half written there:
+//!
+//! | what | may be | the child |
+//! |---|---|---|
+//! | a heap's lanes, routes, lists, shelf | half changed, while it is locked or its owner is in a slow path | never touches it again (`Lost`) |
+//! | a bin's counts | one off, since a fast path commits by the store of the list's head | counts anew when it takes the heap from the pool |
+//! | the heap of the thread that forked | at work under the lock of a visitor | leaves it behind and takes another |
+//! | the pool | short of a heap that was in somebody's hands | fills it with all heaps that are whole and have no owner |
+//! | a shelf of a thread that is gone | whole or half changed | releases its blocks, which the page map knows |
+//! | slabs | claimed, and not yet used, or to be released | releases those that hold nothing: `segment::after_fork_in_child` |
+//! | the bitmaps of segments with room | behind the segment's word | publishes again |
+//! | kept mappings | out of their slots, in somebody's hands | puts them back: `kept::after_fork_in_child` |
+//! | a span whose gaps are being opened | without the end of that | ends it |
+//! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | behind what they sum up | counts anew |
+//! | the turn, the lock of the policy, the bell, the scavenger | somebody's who is gone | frees them; the scavenger starts anew when it is needed |
+//!
+//! What cannot be told apart is leaked: what lies in a lost heap, a block or chain that was in a thread's hands, a mapping at which
+//! the kernel was at work. No lock is held across a fork, and nothing is registered for the parent.
+//!
+//! `fork` calls the handler. Children of `_Fork` and `clone`, which call none, are put right when they first come to a slow path,
+//! before they touch anything that is shared.
+//!
+//! # Safety
+//! Nobody else runs in the allocator while a child is put right: other threads come to a slow path first, and wait there.
+
+use super::{Heap, Inside, Status, adopt, allowance, gaps};
+use crate::bell;
+use crate::footprint;
+use crate::kept;
+use crate::limits;
+use crate::meta;
+use crate::room;
+use crate::segment::{self, Segment};
+use crate::sizes::{CLASSES, SEGMENT, SLAB, SLABS};
+use crate::turn;
+use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
+use hakmem_os::{fork, task};
+
+/// Puts a child right that was made without handlers. One load where this is none.
+#[inline]
+pub(super) fn look() {
+    if fork::is_unsettled() {
+        settle_late();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn settle_late() {
+    fork::settle_once(|| {
+        let mine = adopt::known();
+        if let Some(heap) = mine {
+            // The C library may not know this thread by its new number.
+            heap.thread.store(0, Relaxed);
+        }
+        // A thread without a heap may be one that the thread which forked has made: then one of the heaps is that one's.
+        settle(mine, mine.is_some());
+    });
+}
+
+/// Puts a child of `fork` right, in which this is the only thread.
+pub extern "C" fn after_fork_in_child() {
+    fork::settle_in_child(|| settle(adopt::known(), true));
+    if let Some(heap) = adopt::known() {
+        heap.thread.store(task::id(), Relaxed);
+    }
+}
+
+/// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
+fn settle(mine: Option<&'static Heap>, sure: bool) {
+    bell::mute();
+    turn::after_fork_in_child();
+    limits::after_fork_in_child();
+    let is_mine = |heap: &Heap| mine.is_some_and(|mine| ptr::eq(mine, heap));
+    for heap in Heap::all() {
+        heap.leave_or_lose(is_mine(heap), sure);
+    }
+    let mine = mine.filter(|heap| heap.status() != Status::Lost);
+    if mine.is_none() {
+        adopt::forget_heap();
+    }
+    let pooled = Heap::all().filter(|heap| heap.status() == Status::Pooled);
+    adopt::fill_pool(pooled, usize::from(mine.is_some()));
+    // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
+    let in_slow_path = mine.is_some_and(|heap| heap.busy.load(Relaxed));
+    segment::after_fork_in_child(!in_slow_path, |span| mine.is_some_and(|heap| heap.shelf.has(span)));
+    end_openings(|heap| in_slow_path && is_mine(heap));
+    kept::after_fork_in_child();
+    allowance::after_fork_in_child();
+    count_anew();
+    bell::after_fork_in_child();
+}
+
+fn count_anew() {
+    let (mut segments, mut dirty, mut used) = (0, 0, 0);
+    for state in segment::mapped().map(Segment::state) {
+        segments += 1;
+        dirty += state.dirty.count_ones() as usize;
+        used += (SLABS - (state.free & !state.dirty).count_ones() as usize) * SLAB;
+    }
+    room::count_anew(segments, dirty);
+    let mapped = kept::extent().mapped + meta::mapped();
+    footprint::count_anew(segments * SEGMENT + mapped, used + mapped - super::gone_bytes() as usize);
+}
+
+/// Ends what was begun to spans whose pages were on their way to the system, but for those of heaps that `goes_on` names.
+fn end_openings(goes_on: impl Fn(&Heap) -> bool) {
+    if gaps::forget_openings() == 0 {
+        return;
+    }
+    for (segment, slab) in segment::mapped().flat_map(|segment| (0..SLABS).map(move |slab| (segment, slab))) {
+        let span = &segment.spans[slab];
+        if let Some(heap) = super::owner_of(segment, slab)
+            && span.is_opening()
+            && heap.status() != Status::Lost
+            && !goes_on(heap)
+        {
+            let inside: Inside = heap.enter_as_visitor();
+            span.opened();
+            inside.list_or_retire(span);
+        }
+    }
+}
+
+impl Heap {
+    /// Makes of this heap what it is in the child: this thread's as before, one for the pool, or one that nobody touches again.
+    fn leave_or_lose(&'static self, is_mine: bool, sure: bool) {
+        let owned = !matches!(self.status(), Status::Pooled | Status::Lost);
+        let half_changed = if is_mine {
+            self.lock.is_held_by_visitor()
+        } else {
+            self.lock.is_held() || self.busy.load(Relaxed) || owned && !sure
+        };
+        if half_changed {
+            self.set_status(Status::Lost);
+            self.allowance.forget();
+        } else if !is_mine && self.status() != Status::Lost {
+            if owned {
+                self.orphan.store(true, Relaxed);
+            }
+            self.place.store(0, Relaxed);
+            self.shelf.forget();
+            self.set_status(Status::Pooled);
+        }
+    }
+
+    /// Counts the bins of a heap anew whose owner was gone at any moment.
+    pub(super) fn settle_orphan(&self) {
+        if self.orphan.swap(false, Relaxed) {
+            (0..CLASSES).for_each(|class| self.count_anew(class));
+        }
+    }
+
+    fn count_anew(&self, class: usize) {
+        let lane = &self.lanes[class];
+        self.settle(class);
+        let (counted, length) = (lane.held.get(), self.bin_blocks(class).count() as u32);
+        // A block that was taken off was not counted yet as popped, or one that was put on as pushed.
+        lane.popped.add(u64::from(counted.saturating_sub(length)));
+        lane.pushed.add(u64::from(length.saturating_sub(counted)));
+        lane.held.set(length);
+        self.grant(class);
+    }
+}

@@ -1,0 +1,59 @@
+//! Segments in a child just forked: what threads that are no more were doing to them is undone.
+
+use super::{SPARE, Segment, all, clear, mask};
+use crate::pagemap;
+use crate::room;
+use crate::sizes::{SLAB, SLABS};
+use crate::span::Span;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// In a child just forked: releases the slabs that threads which are no more had claimed, if that is to be done, but for free medium
+/// blocks that this thread `keeps`, and publishes what they were about to publish. Descriptors without a segment serve again.
+pub fn after_fork_in_child(release: bool, keeps: impl Fn(&Span) -> bool) {
+    SPARE.reset();
+    for segment in all() {
+        if segment.is_mapped() {
+            if release {
+                segment.release_abandoned(&keeps);
+            }
+        } else {
+            // It may have been in the hands of somebody who was mapping or unmapping; that range is lost.
+            segment.state.store(0, Relaxed);
+            SPARE.push(segment);
+        }
+        let index = segment.index.load(Relaxed) as usize;
+        room::publish_again(index, &segment.published, segment.summary());
+    }
+}
+
+impl Segment {
+    /// Releases the slabs that are claimed and hold nothing: those between a claim and what it was for, and between what is freed and
+    /// its release. In a child just forked.
+    fn release_abandoned(&'static self, keeps: &impl Fn(&Span) -> bool) {
+        let (free, mut abandoned, mut slab) = (self.state().free, 0, 0);
+        while slab < SLABS {
+            let (at, span) = (self.base() + slab * SLAB, &self.spans[slab]);
+            let slabs = match pagemap::entry(at) {
+                _ if free & mask(slab, 1) != 0 => 1,
+                pagemap::MEDIUM => span.slabs(),
+                pagemap::SHELVED if keeps(span) => span.slabs(),
+                // 0 where the segment was being mapped.
+                pagemap::SHELVED | pagemap::FREED | 0 => 0,
+                _ if span.back() == 0 && !span.is_empty() => span.slabs(),
+                // A span of small blocks that are all back, or what is left of one: it was to be released.
+                _ => 0,
+            };
+            if slabs == 0 {
+                abandoned |= mask(slab, 1);
+            }
+            slab += slabs.max(1);
+        }
+        if abandoned != 0 {
+            (0..SLABS)
+                .filter(|slab| abandoned & mask(*slab, 1) != 0)
+                .for_each(|slab| pagemap::set(self.base() + slab * SLAB, 1, pagemap::FREED));
+            clear(&self.ahead, abandoned);
+            self.release(abandoned, true);
+        }
+    }
+}

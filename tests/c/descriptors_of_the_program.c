@@ -1,0 +1,51 @@
+/* The numbers of files are the program's: the lowest free one is given, what was closed is closed, and what the program put at a number is
+   there, also while the allocator gives memory back and empties threads that wait. */
+#include "check.h"
+#include <poll.h>
+#include <signal.h>
+
+enum { BLOCKS = 60000, SIZE = 1000, ROUNDS = 1000000, SLEEPERS = 60 };
+
+static void *blocks[BLOCKS];
+static int ends[2];
+
+/* Has something at hand again after each time that it was emptied. */
+static void *sleeper(void *argument) {
+    struct pollfd ended = {.fd = ends[0], .events = POLLIN};
+    do {
+        free(malloc(100));
+    } while (poll(&ended, 1, 150) == 0);
+    return argument;
+}
+
+int main(void) {
+    signal(SIGPIPE, SIG_IGN);
+    CHECK(pipe(ends) == 0, "a pipe");
+    pthread_t sleepers[SLEEPERS];
+    for (int i = 0; i < SLEEPERS; i++) sleepers[i] = start(sleeper, blocks);
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(SIZE);
+        memset(blocks[i], 1, SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i += 2) free(blocks[i]);
+    int first = open("/dev/null", O_RDONLY);
+    close(first);
+    for (int round = 0; round < ROUNDS; round++) {
+        if (round % 10000 == 0) free(malloc(100));
+        int file = open("/dev/null", O_RDONLY);
+        CHECK(file == first, "round %d: %d is open, %d was free", round, file, first);
+        CHECK(close(file) == 0, "round %d", round);
+        if (round % 4) continue;
+        int pipes[2];
+        char byte;
+        CHECK(pipe2(pipes, O_NONBLOCK) == 0 && pipes[0] == first && pipes[1] == first + 1, "round %d: %d, %d", round, pipes[0], pipes[1]);
+        CHECK(write(pipes[1], "x", 1) == 1 && read(pipes[0], &byte, 1) == 1, "round %d: a byte is lost", round);
+        CHECK(close(pipes[1]) == 0, "round %d", round);
+        /* Nobody else holds the end that was closed. */
+        CHECK(read(pipes[0], &byte, 1) == 0, "round %d: the pipe is still open", round);
+        CHECK(close(pipes[0]) == 0, "round %d", round);
+    }
+    CHECK(write(ends[1], "x", 1) == 1, "the pipe");
+    for (int i = 0; i < SLEEPERS; i++) join(sleepers[i]);
+    return 0;
+}
