@@ -5,7 +5,7 @@
 //! Called by: the cold paths that notice something. Observable: the line, and [`reports`].
 
 use core::fmt::Write;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::console::{self, Console, STDERR};
 
 static REPORTS: AtomicUsize = AtomicUsize::new(0);

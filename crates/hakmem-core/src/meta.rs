@@ -9,7 +9,7 @@ use crate::footprint;
 use crate::sizes::SLAB;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };

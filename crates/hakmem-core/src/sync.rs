@@ -6,7 +6,7 @@
 
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
 };

@@ -5,13 +5,14 @@
 //! # Safety
 //! The futex calls refer to the lock's own word, which outlives them.
 
-use crate::kernel::{Call, count};
-use crate::syscall::syscall;
-use core::ptr;
-use core::sync::atomic::{
+use crate::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
+use crate::kernel::{Call, count};
+#[cfg(not(loom))]
+use crate::syscall::syscall;
+use core::ptr;
 
 const FREE: u32 = 0;
 /// Somebody has it.
@@ -148,9 +149,15 @@ fn wake(word: &AtomicU32, most: u32) {
 }
 
 unsafe fn futex(word: *mut u32, operation: i32, value: u32, timeout: *const libc::timespec) -> isize {
+    #[cfg(loom)]
+    return crate::model::futex(word, operation, value, !timeout.is_null());
+    #[cfg(not(loom))]
     let operation = (operation | libc::FUTEX_PRIVATE_FLAG) as usize;
+    #[cfg(not(loom))]
     // SAFETY: the caller's obligation: `word` and `timeout` are what the operation wants.
-    unsafe { syscall(libc::SYS_futex, [word as usize, operation, value as usize, timeout as usize, 0, 0]) }
+    unsafe {
+        syscall(libc::SYS_futex, [word as usize, operation, value as usize, timeout as usize, 0, 0])
+    }
 }
 
 /// Whether the four bytes around `address` can be read, found out without a fault: the kernel reads them for a wait that

@@ -72,11 +72,11 @@ use crate::span::{SpanList, next_of};
 use crate::sync::{Counter, Linked};
 use crate::turn;
 use allowance::Allowance;
-use core::cell::Cell;
 use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::Cell;
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     compiler_fence,

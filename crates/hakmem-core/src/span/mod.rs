@@ -18,9 +18,9 @@
 pub mod gaps;
 
 use crate::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
-use core::cell::Cell;
 use core::ptr;
 use gaps::Pages;
+use hakmem_os::atomic::Cell;
 
 /// Descriptor of a span; out of band, in its segment's descriptor. All-zero until claimed.
 #[repr(C)]
