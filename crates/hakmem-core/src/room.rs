@@ -10,7 +10,7 @@ use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
 use hakmem_os::atomic::{
     AtomicIsize, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+    Ordering::{AcqRel, Relaxed, SeqCst},
 };
 
 /// Most segments a process can have: 1 TiB of small and medium blocks.

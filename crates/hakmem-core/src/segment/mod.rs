@@ -34,7 +34,7 @@ use crate::sync::{Linked, Stack};
 use core::ptr;
 use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    Ordering::{Acquire, Relaxed, SeqCst},
 };
 use hakmem_os::vm;
 

@@ -20,7 +20,7 @@ pub mod gaps;
 use crate::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
 use core::ptr;
 use gaps::Pages;
-use hakmem_os::atomic::Cell;
+use hakmem_os::atomic::{Cell, note_read, note_write};
 
 /// Descriptor of a span; out of band, in its segment's descriptor. All-zero until claimed.
 #[repr(C)]
@@ -63,6 +63,7 @@ unsafe impl Sync for Span {}
 /// `block` is a free block of ours.
 #[inline(always)]
 pub unsafe fn next_of(block: usize) -> usize {
+    note_read(block);
     // SAFETY: a free block holds the link in its first word.
     unsafe { (block as *const usize).read() }
 }
@@ -73,6 +74,7 @@ pub unsafe fn next_of(block: usize) -> usize {
 /// `block` is a free block of ours.
 #[inline(always)]
 pub unsafe fn set_next(block: usize, next: usize) {
+    note_write(block);
     // SAFETY: a free block is at least one word, aligned to it, and nobody else's.
     unsafe { (block as *mut usize).write(next) }
 }

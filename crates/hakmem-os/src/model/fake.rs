@@ -3,7 +3,7 @@
 //! # Safety
 //! Each function is given what the one of the real kernel is given. The arena stays mapped.
 
-use super::{ARENA, SEGMENT, note_write, world};
+use super::{ARENA, Mode, SEGMENT, make_known, note_write, world};
 use crate::kernel::{Advice, Kernel};
 use core::ptr;
 use std::vec::Vec;
@@ -12,14 +12,18 @@ use std::vec::Vec;
 pub(super) static KERNEL: Kernel = Kernel { map, unmap, purge, remap, advise, now, micros };
 
 fn map(_: usize, len: usize, _: bool) -> usize {
-    world(|world| {
+    let (at, is_new) = world(|world| {
         let at = world.top.next_multiple_of(if len < SEGMENT { 64 << 10 } else { SEGMENT });
         if len > ARENA || at + len > world.arena + ARENA {
-            return 0;
+            return (0, false);
         }
         world.top = at + len;
-        at
-    })
+        (at, world.mode == Mode::Exploring && world.sealed.is_some())
+    });
+    if is_new {
+        make_known(|address| (at..at + len).contains(&address));
+    }
+    at
 }
 
 /// Notes that the kernel takes what was written to a range: nobody may be touching it.

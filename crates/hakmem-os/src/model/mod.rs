@@ -8,8 +8,8 @@
 //!
 //! loom wants the making of an atomic to come before each use of it, in the sense of the memory model. A word that was there
 //! before the threads began is therefore made before they begin: a first run, one thread after the other and without loom's
-//! atomics, learns which words there are. A word in memory that is mapped later must be handed to other threads properly, and
-//! loom says so where it is not.
+//! atomics, learns which words there are. A word in memory that is mapped later is made by the thread that maps it, and must be
+//! handed to other threads properly: loom says so where it is not.
 //!
 //! The kernel is a fake one: memory comes from one range, address by address, and none is used twice in an execution, so that
 //! touching what was unmapped is noticed.
@@ -38,7 +38,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::Vec;
 
-pub use loom::thread::{JoinHandle, yield_now};
+pub use loom::thread::yield_now;
 pub use words::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Cell, compiler_fence, fence, note_read,
     note_write,
@@ -76,6 +76,8 @@ struct World {
     u64s: HashMap<usize, Rc<modelled::AtomicU64>>,
     usizes: HashMap<usize, Rc<modelled::AtomicUsize>>,
     isizes: HashMap<usize, Rc<modelled::AtomicIsize>>,
+    /// The threads that loaded a word, and what their loads touch.
+    loads: HashMap<usize, Vec<(ThreadId, Rc<loom::sync::Condvar>)>>,
     cells: HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>,
     beds: HashMap<usize, Rc<futex::Bed>>,
     known: BTreeMap<usize, Known>,
@@ -86,6 +88,8 @@ struct World {
     top: usize,
     /// What was mapped before the first thread began.
     sealed: Option<usize>,
+    /// Threads beside the first.
+    running: usize,
     unmapped: Vec<Range<usize>>,
     micros: u64,
 }
@@ -99,6 +103,7 @@ impl World {
             u64s: HashMap::new(),
             usizes: HashMap::new(),
             isizes: HashMap::new(),
+            loads: HashMap::new(),
             cells: HashMap::new(),
             beds: HashMap::new(),
             known: BTreeMap::new(),
@@ -107,6 +112,7 @@ impl World {
             arena: 0,
             top: 0,
             sealed: None,
+            running: 0,
             unmapped: Vec::new(),
             micros: 0,
         }
@@ -120,12 +126,14 @@ impl World {
         self.u64s.clear();
         self.usizes.clear();
         self.isizes.clear();
+        self.loads.clear();
         self.cells.clear();
         self.beds.clear();
         self.slots.clear();
         self.at_exit = None;
         self.unmapped.clear();
         self.sealed = None;
+        self.running = 0;
         self.micros = 0;
         if self.arena == 0 {
             let (protection, flags) =
@@ -171,15 +179,14 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
         world(|world| world.begin(Mode::Learning));
         learn();
     });
-    world(|world| {
+    // What threads mapped themselves is made when they map it.
+    let sealed = world(|world| {
         world.mode = Mode::Plain;
-        let (arena, sealed) = (world.arena..world.arena + ARENA, world.sealed.unwrap_or(world.top));
-        for (&address, known) in &world.known {
-            if !arena.contains(&address) {
-                (known.put_back)(address, known.value);
-            }
+        let arena = world.arena..world.arena + ARENA;
+        for (&address, known) in world.known.iter().filter(|(address, _)| !arena.contains(address)) {
+            (known.put_back)(address, known.value);
         }
-        world.known.retain(|address, _| !arena.contains(address) || *address < sealed);
+        world.sealed.unwrap_or(world.top)..arena.end
     });
     let count = Arc::new(plain::AtomicUsize::new(0));
     let counted = count.clone();
@@ -187,9 +194,7 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         world(|world| world.begin(Mode::Exploring));
-        for (address, known) in world(|world| world.known.clone()) {
-            (known.make)(address);
-        }
+        make_known(|address| !sealed.contains(&address));
         run();
     });
     world(|world| world.mode = Mode::Plain);
@@ -197,10 +202,36 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     eprintln!("{name}: {count} executions explored, at most {bound} preemptions each");
 }
 
+/// Makes the words that are known to be at these addresses.
+fn make_known(wanted: impl Fn(usize) -> bool) {
+    let known: Vec<_> = world(|world| world.known.iter().map(|(address, known)| (*address, known.make)).collect());
+    known.into_iter().filter(|(address, _)| wanted(*address)).for_each(|(address, make)| make(address));
+}
+
 /// Starts a thread of a model.
-pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    world(|world| world.sealed = world.sealed.or(Some(world.top)));
-    loom::thread::spawn(run)
+pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> Thread<T> {
+    world(|world| {
+        world.sealed = world.sealed.or(Some(world.top));
+        world.running += 1;
+    });
+    Thread(loom::thread::spawn(run))
+}
+
+/// A thread of a model.
+pub struct Thread<T>(loom::thread::JoinHandle<T>);
+
+impl<T> Thread<T> {
+    /// Waits for its end; what it returned.
+    pub fn join(self) -> T {
+        let result = self.0.join().expect("no panic");
+        world(|world| world.running -= 1);
+        result
+    }
+}
+
+/// Runs a thread to its end, while there is no other: a part of what comes before a model's own threads.
+pub fn run_apart(run: impl FnOnce() + 'static) {
+    loom::thread::spawn(run).join().expect("no panic");
 }
 
 /// Whether a setting in the environment asks for the long form of the models.

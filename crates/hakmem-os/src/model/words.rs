@@ -12,6 +12,26 @@ use core::sync::atomic as plain;
 use core::sync::atomic::Ordering;
 use loom::sync::atomic as modelled;
 use std::rc::Rc;
+use std::vec::Vec;
+
+/// Where loom is to consider another order, which it would not see by itself: it remembers the last access to a word only, so that a
+/// thread that loads and then writes hides a load of another thread in front of these. So each load also touches an object of
+/// its own, and each write those of the loads of other threads. A condition that nobody waits for is such an object: to notify
+/// it is a step, and orders nothing.
+fn note_access(address: usize, is_load: bool) {
+    if world(|world| world.running == 0) {
+        return;
+    }
+    let me = loom::thread::current().id();
+    let steps: Vec<_> = world(|world| {
+        let loads = world.loads.entry(address).or_default();
+        if is_load && loads.iter().all(|(thread, _)| *thread != me) {
+            loads.push((me, Rc::new(loom::sync::Condvar::new())));
+        }
+        loads.iter().filter(|(thread, _)| (*thread == me) == is_load).map(|(_, step)| step.clone()).collect()
+    });
+    steps.iter().for_each(|step| step.notify_one());
+}
 
 /// A word with its own way to loom.
 macro_rules! atomic {
@@ -85,7 +105,10 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 match self.modelled() {
-                    Some(word) => word.compare_exchange(old, new, success, failure),
+                    Some(word) => {
+                        note_access(self.address(), false);
+                        word.compare_exchange(old, new, success, failure)
+                    }
                     None => self.0.compare_exchange(old, new, success, failure),
                 }
             }
@@ -106,7 +129,10 @@ macro_rules! atomic {
         /// As in `core`.
         pub fn $call(&self, $($argument: $type,)? order: Ordering) -> $result {
             match self.modelled() {
-                Some(word) => word.$call($($argument,)? order),
+                Some(word) => {
+                    note_access(self.address(), stringify!($call) == "load");
+                    word.$call($($argument,)? order)
+                }
                 None => self.0.$call($($argument,)? order),
             }
         }
