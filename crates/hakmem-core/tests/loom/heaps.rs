@@ -56,7 +56,7 @@ fn fill_pool() {
 
 /// At rest, every count is what it counts, so many blocks are out, and none is on its way.
 fn check_heaps(live: u64) {
-    heap::take_from_idle();
+    heap::take_from(None, false);
     assert_eq!(heap::validate(), Ok(live));
     let row = heap::row(class_of(SIZE));
     assert_eq!(row.remote_sent, row.remote_received);
@@ -112,7 +112,7 @@ fn an_inbox_is_served_by_one_at_a_time() {
             theirs.free();
         });
         let servant = spawn(|| {
-            heap::take_from_idle();
+            heap::take_from(None, false);
         });
         let more = Block::new();
         other.join();

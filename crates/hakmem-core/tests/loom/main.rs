@@ -4,6 +4,7 @@
 //! most a thread that could go on is interrupted in the short form; in the long form `LOOM_MAX_PREEMPTIONS` says another one.
 #![cfg(loom)]
 
+mod bell;
 mod heaps;
 mod lock;
 mod segments;

@@ -37,7 +37,10 @@ pub(crate) fn futex(word: *mut u32, operation: i32, value: u32, timed: bool) -> 
     let bed = bed(word);
     let made = bed.made.lock().expect("no panic");
     if !waits {
-        bed.woken.notify_one();
+        match value {
+            1 => bed.woken.notify_one(),
+            _ => bed.woken.notify_all(),
+        }
     } else if word.load(Ordering::Relaxed) == value {
         drop(bed.woken.wait(made).expect("no panic"));
     }

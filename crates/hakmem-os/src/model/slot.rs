@@ -8,6 +8,9 @@ use super::world;
 use core::sync::atomic::Ordering::Relaxed;
 use std::boxed::Box;
 
+/// From the first word to the third.
+pub const STATE: usize = 16;
+
 fn words(address: usize) -> &'static [AtomicUsize; 3] {
     // SAFETY: leaked by `address`.
     unsafe { &*(address as *const [AtomicUsize; 3]) }
