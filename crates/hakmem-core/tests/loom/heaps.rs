@@ -65,14 +65,16 @@ fn check_heaps(live: u64) {
 /// Catches: a chain whose last block is not remembered.
 #[test]
 fn a_chain_freed_by_another_thread_comes_back_once() {
-    explore("heaps, one frees a chain that the other has allocated", 2, || {
+    explore("heaps, one frees a chain that the other has allocated", 1, || {
         fill_pool();
         // Two of them are handed over together.
         let (one, two) = (Block::of(SIZE / 2), Block::of(SIZE / 2));
         let other = spawn(move || {
+            // A thread that only frees hands over block by block.
+            let own = Block::new();
             one.free();
             two.free();
-            exit();
+            own.free();
         });
         let mine = [(); 3].map(|()| Block::of(SIZE / 2));
         other.join();
@@ -82,10 +84,10 @@ fn a_chain_freed_by_another_thread_comes_back_once() {
     });
 }
 
-/// Catches: a chain pushed onto the inbox without being linked to what is there.
+/// Catches: a chain pushed onto the inbox without being linked to what is there; an inbox that is read and emptied in two steps.
 #[test]
 fn no_block_is_lost_of_those_that_come_together() {
-    explore("heaps, two free what a third one has allocated", 2, || {
+    explore("heaps, two free what a third one has allocated", 3, || {
         let (one, two) = (Block::new(), Block::new());
         let others = [one, two].map(|block| {
             spawn(move || {
@@ -101,8 +103,7 @@ fn no_block_is_lost_of_those_that_come_together() {
     });
 }
 
-/// Catches: `Relaxed` in place of `Release` in `receive`, or of `Acquire` in `take_inbox`; an inbox that is read and emptied in two
-/// steps; a heap that is served without its lock; a lock that is let go `Relaxed`.
+/// Catches: `Relaxed` in place of `Release` in `receive`, or of `Acquire` in `take_inbox`; a heap that is served without its lock; a lock that is let go `Relaxed`.
 #[test]
 fn an_inbox_is_served_by_one_at_a_time() {
     explore("heaps, one frees, one serves, and the owner allocates", 1, || {
@@ -131,13 +132,11 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
         fill_pool();
         let theirs = Block::new();
         let other = spawn(|| heap::open_gaps(true));
-        let third = spawn(|| {
-            core::mem::forget(Block::new());
-        });
+        let third = spawn(Block::new);
         theirs.free();
         exit();
         other.join();
-        third.join();
+        third.join().write();
         check_heaps(1);
     });
 }

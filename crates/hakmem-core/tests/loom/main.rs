@@ -6,6 +6,7 @@
 
 mod bell;
 mod heaps;
+mod kept;
 mod lock;
 mod segments;
 mod stack;

@@ -119,3 +119,16 @@ fn a_stale_hint_leads_to_a_segment_that_is_there() {
         check_sums(&segments);
     });
 }
+
+/// Catches: a number that is read and raised in two steps.
+#[test]
+fn each_descriptor_has_a_number_of_its_own() {
+    explore("segment, two are mapped", 1, || {
+        let other = spawn(|| segment::map(1).expect("memory").segment);
+        let mine = segment::map(1).expect("memory").segment;
+        let made = [mine, other.join()];
+        assert!(made.iter().all(|made| segment::all().any(|segment| core::ptr::eq(segment, *made))));
+        assert_eq!(segment::all().count(), 2);
+        check_sums(&made);
+    });
+}
