@@ -31,11 +31,10 @@ use loom::sync::atomic as modelled;
 use loom::thread::ThreadId;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::env;
 use std::eprintln;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
 pub use loom::thread::yield_now;
@@ -164,6 +163,9 @@ fn mode() -> Mode {
 /// Explores `run`, once for each order that its threads' operations can come in, with at most `preemptions` switches away from a
 /// thread that could go on; `LOOM_MAX_PREEMPTIONS` says another number. Prints how many executions there were.
 pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+    // The run that learns changes statics in memory, and puts them back.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     kernel::replace(Some(&fake::KERNEL));
     let run = Arc::new(run);
     world(|world| world.known.clear());
@@ -232,11 +234,6 @@ impl<T> Thread<T> {
 /// Runs a thread to its end, while there is no other: a part of what comes before a model's own threads.
 pub fn run_apart(run: impl FnOnce() + 'static) {
     loom::thread::spawn(run).join().expect("no panic");
-}
-
-/// Whether a setting in the environment asks for the long form of the models.
-pub fn is_long() -> bool {
-    env::var_os("LOOM_MAX_PREEMPTIONS").is_some()
 }
 
 /// Remembers what a thread calls at its end; a model makes the call.
