@@ -13,7 +13,7 @@
 use crate::footprint;
 use crate::meta;
 use crate::policy;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };

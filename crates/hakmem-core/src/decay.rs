@@ -18,7 +18,7 @@ use crate::segment::Purge;
 use crate::sizes::SLAB;
 use crate::space;
 use crate::turn;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
 /// The parts of what is used that may be free: more than the first is trimmed, down to the second; by an ending thread to the last.

@@ -10,7 +10,7 @@
 //! Where more is used than ever before, attention is demanded too: what lies idle had better go back first. The next time is a
 //! sixteenth further on, so a process whose work changes all the time comes to rest, at the peak that it would have had anyhow.
 
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Relaxed},
 };

@@ -23,7 +23,8 @@ const HEADER: usize = 2 * size_of::<usize>();
 
 fn word(address: usize) -> Option<usize> {
     // SAFETY: the word lies within one page, found readable.
-    (address.is_multiple_of(size_of::<usize>()) && readable(address)).then(|| unsafe { *(address as *const usize) })
+    (address.is_multiple_of(size_of::<usize>()) && readable(address))
+        .then(|| unsafe { (address as *const usize).read_volatile() })
 }
 
 /// Whether `address` looks in every way like a live block of libc's allocator.

@@ -6,7 +6,8 @@
 //! Called by: the cold paths that notice something. Observable: the line, and [`reports`].
 
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::AtomicU8;
+use hakmem_os::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::console::Console;
 use hakmem_os::process;
 

@@ -24,7 +24,7 @@ use crate::segment::Purge;
 use crate::sizes::{SEGMENT, SLAB};
 use crate::sync::{Linked, Stack};
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };

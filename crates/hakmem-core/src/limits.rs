@@ -21,7 +21,7 @@ use crate::segment::Purge;
 use crate::space;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };

@@ -7,9 +7,7 @@
 
 use crate::footprint;
 use crate::sizes::SLAB;
-use core::mem::MaybeUninit;
-use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
@@ -39,10 +37,8 @@ fn note_taken(bytes: usize) {
 
 /// Puts `value` where it lives for ever; `None` when the system has no memory.
 pub fn place<T: Copy + Sync>(value: T) -> Option<&'static T> {
-    // SAFETY: whatever the zero bytes are, they are overwritten before anybody sees them.
-    let place = unsafe { make::<MaybeUninit<T>>() }?;
-    let at = ptr::from_ref(place).cast_mut().cast::<T>();
-    // SAFETY: the range was made just now for a `T`, and nobody else knows of it.
+    let at = take::<T>()?;
+    // SAFETY: the range was taken just now for a `T`, and nobody else knows of it.
     unsafe {
         at.write(value);
         Some(&*at)
@@ -52,8 +48,14 @@ pub fn place<T: Copy + Sync>(value: T) -> Option<&'static T> {
 /// Makes a zeroed `T` that lives for ever; `None` when the system has no memory.
 ///
 /// # Safety
-/// All-zero must be a valid `T`, and `T` at most half a chunk.
+/// All-zero must be a valid `T`.
 pub unsafe fn make<T>() -> Option<&'static T> {
+    // SAFETY: the range is this call's alone, zero, aligned and large enough; the caller vouches for zero.
+    take::<T>().map(|at| unsafe { &*at })
+}
+
+/// Takes a zeroed range for a `T`, which is this caller's alone; `None` when the system has no memory.
+fn take<T>() -> Option<*mut T> {
     const { assert!(size_of::<T>() <= CHUNK / 2 && align_of::<T>() <= 4096) };
     let mut next = NEXT.load(Acquire);
     loop {
@@ -79,8 +81,7 @@ pub unsafe fn make<T>() -> Option<&'static T> {
                 if chunk != 0 {
                     note_taken(CHUNK);
                 }
-                // SAFETY: this range is now ours alone, zero, aligned and large enough; the caller vouches for zero.
-                return Some(unsafe { &*(at as *const T) });
+                return Some(at as *mut T);
             }
             Err(now) => {
                 if chunk != 0 {

@@ -26,7 +26,7 @@
 use crate::meta;
 use crate::sizes::{SEGMENT, SLAB};
 use core::hint;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };

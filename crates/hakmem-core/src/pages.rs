@@ -15,7 +15,7 @@ use crate::footprint;
 use crate::policy;
 use crate::room;
 use crate::sizes::{SEGMENT, SLAB};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::vm;
 
 /// Heaps made: each has spans that it is cutting, also while it waits for a thread.

@@ -9,7 +9,7 @@
 //! What is touched was mapped just now, by whoever asks for it to be.
 
 use crate::policy;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicU32, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 use hakmem_os::vm;
 

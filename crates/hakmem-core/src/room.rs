@@ -8,9 +8,9 @@ use crate::bell;
 use crate::footprint;
 use crate::policy;
 use crate::sizes::{SEGMENT, SLAB};
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicIsize, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+    Ordering::{AcqRel, Relaxed, SeqCst},
 };
 
 /// Most segments a process can have: 1 TiB of small and medium blocks.
@@ -46,14 +46,18 @@ impl Summary {
 ///
 /// Of two threads that change the same segment the later one sees the end state; and as each turns over just the bits in which
 /// what it found published differs from what it publishes, the bits come out the same in whatever order that happens.
+///
+/// One thread changes the segment and then looks at `published`; the other writes `published` and then looks at the segment again.
+/// At least one of them must see what the other wrote, or what is published stays wrong. So these four are `SeqCst`, the reading
+/// and the change of the segment included, and the writes among them are exchanges.
 pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
     loop {
-        let (old, Summary(new)) = (published.load(Acquire), read());
+        let (old, Summary(new)) = (published.load(SeqCst), read());
         if old == new {
             return;
         }
-        if published.compare_exchange(old, new, AcqRel, Relaxed).is_ok() {
+        if published.compare_exchange(old, new, SeqCst, Relaxed).is_ok() {
             for (level, bitmap) in ROOM[word / STRIPE].iter().enumerate() {
                 if (old ^ new) & 1 << level != 0 {
                     bitmap[word % STRIPE].fetch_xor(bit, AcqRel);

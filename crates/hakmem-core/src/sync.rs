@@ -1,4 +1,4 @@
-//! Small shared parts: counters with one writer, and a lock-free stack of objects that are never unmapped.
+//! Small shared parts: words and counters with one writer, and a lock-free stack of objects that are never unmapped.
 //!
 //! # Safety
 //! The stack's links are read while another thread may be taking the object. That is sound because objects are
@@ -6,8 +6,8 @@
 
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
+use hakmem_os::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -41,6 +41,64 @@ impl Counter {
     /// The value, as of some recent moment.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// A word that is always written by the same thread, or by who acts for it, and read by any: a plain load and a plain store in
+/// machine code. What others read is the value as of some recent moment, and says nothing about anything else.
+#[derive(Default)]
+pub struct Owned<A>(A);
+
+/// An atomic that can be [`Owned`].
+pub trait Word {
+    /// What it holds.
+    type Value: Copy;
+    /// Its value.
+    fn load(&self) -> Self::Value;
+    /// Changes it.
+    fn store(&self, value: Self::Value);
+}
+
+macro_rules! word {
+    ($atomic:ty, $value:ty) => {
+        impl Word for $atomic {
+            type Value = $value;
+
+            #[inline(always)]
+            fn load(&self) -> $value {
+                <$atomic>::load(self, Relaxed)
+            }
+
+            #[inline(always)]
+            fn store(&self, value: $value) {
+                <$atomic>::store(self, value, Relaxed);
+            }
+        }
+    };
+}
+
+word!(AtomicU32, u32);
+word!(AtomicUsize, usize);
+
+impl<A: Word> Owned<A> {
+    /// The value.
+    #[inline(always)]
+    pub fn get(&self) -> A::Value {
+        self.0.load()
+    }
+
+    /// Changes it; only the owner may.
+    #[inline(always)]
+    pub fn set(&self, value: A::Value) {
+        self.0.store(value);
+    }
+
+    /// Changes it, and returns what it was; only the owner may.
+    #[inline(always)]
+    pub fn replace(&self, value: A::Value) -> A::Value {
+        let old = self.get();
+        self.set(value);
+        old
     }
 }
 

@@ -3,7 +3,7 @@
 //! A pass that finds the turn taken is left out, since somebody makes one. Who was asked to give everything back waits: what
 //! another thread is giving back at the moment belongs to that thread, and is gone only when it is done.
 
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicU32,
     Ordering::{AcqRel, Relaxed, Release},
 };

@@ -7,13 +7,13 @@
 //! # Safety
 //! The word lives in a static or in a mapping that is never unmapped.
 
-use crate::kernel::{Advice, kernel};
-use crate::vm::PAGE;
-use core::ffi::c_void;
-use core::sync::atomic::{
+use crate::atomic::{
     AtomicPtr, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
 };
+use crate::kernel::{Advice, kernel};
+use crate::vm::PAGE;
+use core::ffi::c_void;
 
 /// In a child, and nobody has put anything right.
 const WIPED: u32 = 0;

@@ -5,13 +5,14 @@
 //! # Safety
 //! The futex calls refer to the lock's own word, which outlives them.
 
-use crate::kernel::{Call, count};
-use crate::syscall::syscall;
-use core::ptr;
-use core::sync::atomic::{
+use crate::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
+use crate::kernel::{Call, count};
+#[cfg(not(loom))]
+use crate::syscall::syscall;
+use core::ptr;
 
 const FREE: u32 = 0;
 /// Somebody has it.
@@ -124,10 +125,9 @@ pub fn doze(word: &AtomicU32, value: u32, most_ms: Option<u64>) {
 /// The same for a word that the kernel itself changes, which wakes in its own way.
 pub fn doze_shared(word: &AtomicU32, value: u32, ms: u64) {
     let time = libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 };
-    let at = [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, value as usize, &raw const time as usize, 0, 0];
     count(Call::Other);
     // SAFETY: FUTEX_WAIT reads the word and the time, and sleeps.
-    unsafe { syscall(libc::SYS_futex, at) };
+    unsafe { shared_futex(word.as_ptr(), libc::FUTEX_WAIT, value, &time) };
 }
 
 /// Wakes one that dozes on `word`.
@@ -148,9 +148,18 @@ fn wake(word: &AtomicU32, most: u32) {
 }
 
 unsafe fn futex(word: *mut u32, operation: i32, value: u32, timeout: *const libc::timespec) -> isize {
-    let operation = (operation | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: the caller's obligation.
+    unsafe { shared_futex(word, operation | libc::FUTEX_PRIVATE_FLAG, value, timeout) }
+}
+
+unsafe fn shared_futex(word: *mut u32, operation: i32, value: u32, timeout: *const libc::timespec) -> isize {
+    #[cfg(loom)]
+    return crate::model::futex(word, operation & !libc::FUTEX_PRIVATE_FLAG, value, !timeout.is_null());
+    #[cfg(not(loom))]
     // SAFETY: the caller's obligation: `word` and `timeout` are what the operation wants.
-    unsafe { syscall(libc::SYS_futex, [word as usize, operation, value as usize, timeout as usize, 0, 0]) }
+    unsafe {
+        syscall(libc::SYS_futex, [word as usize, operation as usize, value as usize, timeout as usize, 0, 0])
+    }
 }
 
 /// Whether the four bytes around `address` can be read, found out without a fault: the kernel reads them for a wait that

@@ -8,15 +8,15 @@
 //! The thread runs on a mapping that is never unmapped. Its thread pointer points into the same mapping, where all is zero:
 //! code that runs there must not use the slot, `errno`, or any other thread-local variable.
 
+use crate::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
 use crate::futex;
 use crate::kernel::{Call, count, kernel};
 use crate::process;
 use crate::syscall::syscall;
 use core::arch::asm;
-use core::sync::atomic::{
-    AtomicU32, AtomicUsize,
-    Ordering::{Acquire, Relaxed},
-};
 
 /// Bytes of the mapping. The thread pointer lies in the middle: what compiled code may look for near it, such as the stack
 /// protector's word, is there.

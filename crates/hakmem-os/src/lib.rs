@@ -7,12 +7,15 @@
 //! Observable: [`kernel::calls`], the number of kernel calls by kind.
 #![no_std]
 
-#[cfg(test)]
+#[cfg(loom)]
+extern crate std;
+#[cfg(all(test, not(loom)))]
 extern crate std;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
 
+pub mod atomic;
 pub mod cgroup;
 pub mod confinement;
 pub mod console;
@@ -23,8 +26,13 @@ pub mod futex;
 pub mod helper;
 pub mod kernel;
 pub mod libc_calls;
+#[cfg(loom)]
+pub mod model;
 pub mod pin;
 pub mod process;
+#[cfg(loom)]
+pub use model::slot;
+#[cfg(not(loom))]
 pub mod slot;
 mod syscall;
 pub mod task;

@@ -20,6 +20,14 @@ impl ExitHook {
 
     /// Registers `call`; once in a process.
     pub fn register(&self, call: unsafe extern "C" fn(*mut c_void)) {
+        #[cfg(loom)]
+        return crate::model::at_exit(call);
+        #[cfg(not(loom))]
+        self.make_key(call);
+    }
+
+    #[cfg_attr(loom, expect(dead_code))]
+    fn make_key(&self, call: unsafe extern "C" fn(*mut c_void)) {
         let mut key: libc::pthread_key_t = 0;
         // SAFETY: writes the key; `call` lives as long as the program.
         if unsafe { libc::pthread_key_create(&mut key, Some(call)) } == 0 {

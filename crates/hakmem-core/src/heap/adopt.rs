@@ -12,7 +12,7 @@ use crate::sizes::CLASSES;
 use crate::sync::Stack;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };

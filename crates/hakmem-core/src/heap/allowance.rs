@@ -18,8 +18,8 @@
 use super::{Heap, adopt};
 use crate::policy;
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
-use core::cell::Cell;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::atomic::Cell;
+use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes that all heaps have bought.
 static BOUGHT: AtomicUsize = AtomicUsize::new(0);

@@ -15,7 +15,7 @@ use crate::segment::{self, Segment};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SEGMENT, SLAB, SLABS};
 use crate::span::Span;
 use crate::span::gaps::{Pages, runs};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
 
 /// Segments that a pass looks at, going on where the last one ended: a look takes the lock of each span's heap.

@@ -27,7 +27,7 @@
 
 use super::{GROUND, Heap, Status, adopt};
 use crate::bell;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };

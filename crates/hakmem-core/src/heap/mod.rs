@@ -71,14 +71,14 @@ use crate::pagemap;
 use crate::segment::Segment;
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of};
 use crate::span::{SpanList, next_of};
-use crate::sync::{Counter, Linked};
+use crate::sync::{Counter, Linked, Owned};
 use crate::turn;
 use allowance::Allowance;
-use core::cell::Cell;
 use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::Cell;
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     compiler_fence,
@@ -107,8 +107,8 @@ const ANCHOR: usize = 2048;
 #[repr(C)]
 pub struct Lane {
     /// Next block of the run, and the end of the run. Equal when it is used up.
-    bump: Cell<usize>,
-    end: Cell<usize>,
+    bump: Owned<AtomicUsize>,
+    end: Owned<AtomicUsize>,
     /// Whether the run's blocks are zero.
     fresh: Cell<bool>,
     /// Whether the bin gave blocks to spans that it has not looked for since.
@@ -117,10 +117,10 @@ pub struct Lane {
     short: Cell<bool>,
     /// Spans that were bought: see `allowance`.
     bought: Cell<u8>,
-    held: Cell<u32>,
-    granted: Cell<u32>,
+    held: Owned<AtomicU32>,
+    granted: Owned<AtomicU32>,
     /// Blocks the bin may hold.
-    limit: Cell<u32>,
+    limit: Owned<AtomicU32>,
     /// Spans with blocks to give; under the lock.
     partial: SpanList,
     /// Blocks of this heap's spans that their spans hold: on their lists, and not yet carved. Under the lock.
@@ -224,7 +224,7 @@ pub struct Heap {
     /// Whether its owner was gone at any moment, so that the counts of a bin may be one off.
     orphan: AtomicBool,
     /// Slow paths taken, to read the clock now and then.
-    ticks: Cell<u32>,
+    ticks: Owned<AtomicU32>,
     /// Blocks freed by others, a chain pushed as a whole.
     inbox: AtomicUsize,
     inbox_blocks: AtomicUsize,
@@ -505,6 +505,8 @@ impl Heap {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
+        // Before the lock is free: who visits this heap for a span finds it by the page map, and looks there again under the lock.
+        self.retired.iter().for_each(refill::mark_freed);
         drop(self.held.take());
         while let Some(span) = self.retired.pop() {
             refill::release(span);

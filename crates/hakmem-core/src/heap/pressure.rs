@@ -10,7 +10,7 @@ use crate::limits;
 use crate::segment::Purge;
 use crate::space;
 use crate::turn;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
 /// Milliseconds between two times that all threads are looked at, which takes system calls for each: a program may go on

@@ -90,7 +90,8 @@ impl Heap {
             run.segment.spans[run.first + back].set_back(back);
         }
         self.take_run(class, span);
-        // From here on others find the span, who touch it under the lock only; this was done without.
+        // From here on others find the span, who touch it under the lock only; this was done without. They find it as it is now:
+        // this store pairs with the load in `entry_anywhere`.
         pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
@@ -226,11 +227,16 @@ pub(super) fn is_border(class: usize, address: usize) -> bool {
     index.is_some_and(|index| index < CAPACITY[class] as usize)
 }
 
-/// Releases the slabs of an empty span.
+/// Says in the page map that an empty span is no more.
+pub(super) fn mark_freed(span: &'static Span) {
+    pagemap::set(span.base(), span.slabs(), pagemap::FREED);
+}
+
+/// Releases the slabs of an empty span that was marked.
 pub(super) fn release(span: &'static Span) {
     let base = span.base();
     if let Some(segment) = segment::containing(base) {
-        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true }.release();
+        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true }.release_marked();
     }
 }
 

@@ -62,12 +62,16 @@ pub fn row(class: usize) -> Row {
         row.spans_retired += lane.spans_retired.get();
         row.remote_sent += lane.sent.get();
         row.remote_received += lane.received.get();
-        row.cached_bytes += listed * block + (lane.end.get() - lane.bump.get()) as u64;
+        // While the owner goes on, the two ends may be those of two runs.
+        let run = lane.end.get().wrapping_sub(lane.bump.get());
+        let run = if run <= super::allowance::span_bytes(class) { run as u64 } else { 0 };
+        row.cached_bytes = row.cached_bytes.wrapping_add(listed.wrapping_mul(block)).wrapping_add(run);
         row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
     row.frees = row.frees.wrapping_add(adopt::stray_frees(class));
     row.remote_sent = row.remote_sent.wrapping_add(adopt::stray_frees(class));
-    row.cached_bytes += row.remote_sent.saturating_sub(row.remote_received) * block;
+    let travelling = row.remote_sent.saturating_sub(row.remote_received) * block;
+    row.cached_bytes = row.cached_bytes.wrapping_add(travelling);
     row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
     row.allocations = row.from_list + row.from_bump;
     row.live_bytes = row.allocations.wrapping_sub(row.frees).wrapping_mul(block);

@@ -22,7 +22,7 @@ use crate::policy;
 use crate::sizes::{MEDIUM_MAX, SLAB};
 use crate::span::Span;
 use crate::sync::Counter;
-use core::cell::Cell;
+use hakmem_os::atomic::Cell;
 
 /// What any shelf may hold, in bytes.
 const LEAST: usize = 256 << 10;

@@ -39,6 +39,10 @@ impl Heap {
             return false;
         }
         let inside = if ptr::eq(owner, self) { owner.enter() } else { owner.enter_as_visitor() };
+        // The page map's word is good for as long as the lock is held.
+        if pagemap::entry(block) != entry {
+            return false;
+        }
         if !span_of(block).is_some_and(|span| inside.is_sparse(span, class, self)) {
             return false;
         }

@@ -32,9 +32,9 @@ use crate::sizes::{SEGMENT, SLAB, SLABS};
 use crate::span::Span;
 use crate::sync::{Linked, Stack};
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{Acquire, Relaxed, SeqCst},
 };
 use hakmem_os::vm;
 
@@ -182,7 +182,10 @@ fn map_taken(slabs: usize) -> Option<Run> {
     pagemap::set_segment(base, ptr::from_ref(segment) as usize);
     pagemap::set(base, SLABS, pagemap::FREED);
     room::note_mapped();
-    segment.state.store(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), Relaxed);
+    // From here on whoever still has a hint to this descriptor, from the segment that it described before, may claim slabs: the
+    // load in `change` pairs with this, and so finds the base and the rest that was stored above. An exchange and no store,
+    // for the reason that `room::publish` gives.
+    segment.state.swap(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), SeqCst);
     segment.publish();
     Some(Run { segment, first: 0, slabs, zero: true, resident: false })
 }
@@ -202,7 +205,7 @@ impl Segment {
     }
 
     fn summary(&self) -> Summary {
-        let state = self.state();
+        let state = State::unpack(self.state.load(SeqCst));
         Summary::new(longest_run(state.free), state.dirty != 0)
     }
 
@@ -265,7 +268,7 @@ impl Segment {
             let state = State::unpack(word);
             let (answer, wanted) = choose(state)?;
             let left = State { free: state.free & !wanted, dirty: state.dirty & !wanted };
-            match self.state.compare_exchange_weak(word, left.pack(), AcqRel, Acquire) {
+            match self.state.compare_exchange_weak(word, left.pack(), SeqCst, Acquire) {
                 Ok(_) => {
                     let taken = State { free: wanted, dirty: state.dirty & wanted };
                     clear(&self.idle, wanted);
@@ -281,7 +284,7 @@ impl Segment {
     /// Gives slabs back: to whoever claims them next.
     fn release(&'static self, wanted: u32, dirty: bool) {
         let dirty = if dirty { wanted } else { 0 };
-        self.state.fetch_or(State { free: wanted, dirty }.pack(), AcqRel);
+        self.state.fetch_or(State { free: wanted, dirty }.pack(), SeqCst);
         room::note_dirty(dirty.count_ones() as isize);
         self.publish();
     }

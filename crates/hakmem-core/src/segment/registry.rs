@@ -7,7 +7,7 @@ use super::Segment;
 use crate::meta;
 use crate::room;
 use core::ptr;
-use core::sync::atomic::{
+use hakmem_os::atomic::{
     AtomicPtr, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };

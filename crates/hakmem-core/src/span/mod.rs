@@ -19,10 +19,10 @@ pub mod gaps;
 mod marks;
 
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
-use core::cell::Cell;
 use core::ops::Range;
 use core::ptr;
 use gaps::Pages;
+use hakmem_os::atomic::{Cell, note_read, note_write};
 use marks::Marks;
 
 /// Why a span does not take a block back.
@@ -79,6 +79,7 @@ unsafe impl Sync for Span {}
 /// `block` is a free block of ours.
 #[inline(always)]
 pub unsafe fn next_of(block: usize) -> usize {
+    note_read(block);
     // SAFETY: a free block holds the link in its first word.
     unsafe { (block as *const usize).read_unaligned() }
 }
@@ -89,6 +90,7 @@ pub unsafe fn next_of(block: usize) -> usize {
 /// `block` is a free block of ours.
 #[inline(always)]
 pub unsafe fn set_next(block: usize, next: usize) {
+    note_write(block);
     // SAFETY: a free block is at least one word and nobody else's. What a program frees by mistake may not be aligned.
     unsafe { (block as *mut usize).write_unaligned(next) }
 }

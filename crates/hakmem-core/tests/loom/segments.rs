@@ -1,0 +1,134 @@
+//! Segments: the word that says which slabs are free, and the hints in `room`.
+
+use hakmem_core::segment::{self, Purge, Run, Segment};
+use hakmem_core::sizes::{SLAB, SLABS};
+use hakmem_core::{footprint, meta, room};
+use hakmem_os::atomic::note_write;
+use hakmem_os::model::{explore, spawn};
+
+/// A segment in which the last `free` slabs are free, and were used before where that is said.
+fn segment_with(free: usize, used: bool) -> &'static Segment {
+    let run = segment::map(SLABS - free).expect("memory");
+    if used {
+        run.segment.claim(free).expect("room").release();
+    }
+    run.segment
+}
+
+/// Writes to every slab of a run, as its owner may, and finds the segment as a block of it would.
+fn use_slabs(run: Run) {
+    for slab in 0..run.slabs {
+        note_write(run.base() + slab * SLAB);
+    }
+    let found = segment::containing(run.base()).expect("the page map knows the segment");
+    assert!(core::ptr::eq(found, run.segment));
+}
+
+/// The longest run of free slabs, as a power of two, and 0 for none.
+fn longest(free: u32) -> u32 {
+    let runs = |length: u32| (0..SLABS as u32).any(|at| (free >> at).trailing_ones() >= length);
+    [16, 8, 4, 2, 1].into_iter().find(|length| runs(*length)).unwrap_or(0)
+}
+
+/// At rest, what is published agrees with what is.
+fn check_sums(segments: &[&'static Segment]) {
+    let (mut dirty, mut used) = (0, meta::mapped());
+    for (at, segment) in segments.iter().enumerate() {
+        let state = segment.state();
+        let number = (1..=segment::last_number()).find(|n| core::ptr::eq(segment::number(*n).expect("made"), *segment));
+        let hinted = |level| room::candidates([level, level], segment::last_number()).any(|n| Some(n) == number);
+        for level in 0..room::DIRTY {
+            assert_eq!(hinted(level), longest(state.free) >= 1 << level, "segment {at}, level {level}, {state:?}");
+        }
+        assert_eq!(hinted(room::DIRTY), state.dirty != 0, "segment {at}, {state:?}");
+        dirty += state.dirty.count_ones() as usize;
+        used += (state.free & !state.dirty).count_zeros() as usize * SLAB;
+    }
+    assert_eq!(room::dirty(), dirty);
+    assert_eq!(room::mapped(), segments.len());
+    assert_eq!(footprint::used(), used, "bytes in use");
+}
+
+/// Catches: `Relaxed` in place of `SeqCst` where slabs are released; a claim that leaves its slabs marked dirty.
+#[test]
+fn no_slab_has_two_owners() {
+    explore("segment, two claim and release", 3, || {
+        let segment = segment_with(2, false);
+        let work = move |slabs| {
+            if let Some(run) = segment.claim(slabs) {
+                use_slabs(run);
+                run.release();
+            }
+        };
+        let other = spawn(move || work(1));
+        work(2);
+        other.join();
+        check_sums(&[segment]);
+        assert_eq!(segment.state().free.count_ones(), 2);
+    });
+}
+
+/// Catches: `Acquire` and `AcqRel` in place of `SeqCst` in a claim, a release, `summary` or `publish`; and a `publish` that does not look
+/// again after it wrote.
+#[test]
+fn hints_agree_where_a_change_is_undone_before_it_is_published() {
+    explore("segment, one claims and one releases", 4, || {
+        let segment = segment_with(2, true);
+        let run = segment.claim(1).expect("room");
+        let other = spawn(move || run.release());
+        segment.claim(1).into_iter().for_each(use_slabs);
+        other.join();
+        check_sums(&[segment]);
+    });
+}
+
+/// Catches: slabs released before their pages are given back.
+#[test]
+fn purged_slabs_have_no_other_owner_meanwhile() {
+    explore("segment, one purges and one claims", 3, || {
+        let segment = segment_with(2, true);
+        let other = spawn(move || {
+            if let Some(run) = segment.claim(1) {
+                use_slabs(run);
+                run.release();
+            }
+        });
+        segment.purge(Purge::All);
+        other.join();
+        check_sums(&[segment]);
+        assert_eq!(segment.state().free.count_ones(), 2);
+    });
+}
+
+/// Catches: a state stored `Relaxed` for a descriptor that serves again; a segment unmapped that is not free as a whole.
+#[test]
+fn a_stale_hint_leads_to_a_segment_that_is_there() {
+    explore("segment, one unmaps and maps and one has a stale hint", 3, || {
+        let segment = segment_with(SLABS, true);
+        let other = spawn(move || {
+            let run = segment.claim(1);
+            run.into_iter().for_each(use_slabs);
+            run
+        });
+        segment.purge(Purge::All);
+        let run = segment::map(1).expect("memory");
+        use_slabs(run);
+        let theirs = other.join();
+        theirs.into_iter().for_each(use_slabs);
+        let segments: Vec<_> = segment::all().collect();
+        check_sums(&segments);
+    });
+}
+
+/// Catches: a number that is read and raised in two steps.
+#[test]
+fn each_descriptor_has_a_number_of_its_own() {
+    explore("segment, two are mapped", 1, || {
+        let other = spawn(|| segment::map(1).expect("memory").segment);
+        let mine = segment::map(1).expect("memory").segment;
+        let made = [mine, other.join()];
+        assert!(made.iter().all(|made| segment::all().any(|segment| core::ptr::eq(segment, *made))));
+        assert_eq!(segment::all().count(), 2);
+        check_sums(&made);
+    });
+}

@@ -1,0 +1,48 @@
+//! The futex of a model.
+//!
+//! # Safety
+//! The word is that of a lock or the like, in a static or in memory that stays mapped.
+
+use super::words::AtomicU32;
+use super::{Mode, mode, world, yield_now};
+use core::sync::atomic::Ordering;
+use std::rc::Rc;
+
+/// Where the threads sleep that wait for a word: the kernel looks at the word and puts them to sleep in one step, as seen by
+/// who wakes them.
+pub(super) struct Bed {
+    made: loom::sync::Mutex<()>,
+    woken: loom::sync::Condvar,
+}
+
+fn bed(word: &AtomicU32) -> Rc<Bed> {
+    let address = word.address();
+    if let Some(bed) = world(|world| world.beds.get(&address).cloned()) {
+        return bed;
+    }
+    let bed = Rc::new(Bed { made: loom::sync::Mutex::new(()), woken: loom::sync::Condvar::new() });
+    world(|world| world.beds.insert(address, bed.clone()));
+    bed
+}
+
+/// The futex call. A wait with a timeout only lets others go first: it may time out at once.
+pub(crate) fn futex(word: *mut u32, operation: i32, value: u32, timed: bool) -> isize {
+    // SAFETY: see the module's `Safety`.
+    let word = unsafe { &*word.cast::<AtomicU32>() };
+    let waits = operation == libc::FUTEX_WAIT;
+    if mode() != Mode::Exploring || waits && timed {
+        yield_now();
+        return 0;
+    }
+    let bed = bed(word);
+    let made = bed.made.lock().expect("no panic");
+    if !waits {
+        match value {
+            1 => bed.woken.notify_one(),
+            _ => bed.woken.notify_all(),
+        }
+    } else if word.load(Ordering::Relaxed) == value {
+        drop(bed.woken.wait(made).expect("no panic"));
+    }
+    0
+}
