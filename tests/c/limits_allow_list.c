@@ -1,5 +1,5 @@
 /* A program shuts itself in behind a list of the system calls that it may make, and is killed for any other: the allocator makes none but
-   those by which memory comes and goes, the clock's, and futex. argv[1] says when: "early", before it allocates much; "late", when it
+   those by which memory comes and goes (the C library takes `brk` too), the clock's, and futex. argv[1] says when: "early", before it allocates much; "late", when it
    has grown; "frees", late, and then it frees all. argv[2], by which function: "prctl", for this thread, or "syscall", for all. */
 #include "check.h"
 #include <linux/filter.h>
@@ -18,7 +18,7 @@ static void *blocks[BLOCKS];
 static void shut_in(const char *how) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise), ALLOW(futex), ALLOW(clock_gettime),
+        ALLOW(brk), ALLOW(mmap), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise), ALLOW(futex), ALLOW(clock_gettime),
         ALLOW(clock_nanosleep), ALLOW(write), ALLOW(exit_group),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     };

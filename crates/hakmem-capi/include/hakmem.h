@@ -122,7 +122,8 @@ HAK_NODISCARD size_t hak_malloc_usable_size(const void *block) HAK_NOTHROW;
 
 /*
  * Freeing. Never changes errno. NULL is ignored. A pointer that is not a block of this allocator, nor of the C
- * library's own, and a block that was already freed are named in one line on standard error and left alone.
+ * library's own, and a block that was already freed are named in one line on standard error and left alone, where that is
+ * noticed: see docs/misuse.md.
  */
 
 /** Frees `block`. */

@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <new>
-#include <unistd.h>
 
 // Everything the compiler refers to for `throw`, `catch` and unwinding.
 __asm__(".irp name, __gxx_personality_v0, __cxa_allocate_exception, __cxa_throw, __cxa_begin_catch, __cxa_end_catch, "
@@ -31,6 +30,8 @@ extern "C" {
 
 // Rust's part: a block, or null with errno set. `align` 0 asks for the default alignment.
 using Allocate = void *(*)(std::size_t size, std::size_t align) noexcept;
+// The same: says that there is no C++ runtime to throw with, and ends the process.
+using GiveUp = void (*)() noexcept;
 
 // Looks `name` up in a C++ runtime that is loaded but not visible to us; null if there is none. Its handle is kept, so
 // that what was found stays valid.
@@ -47,12 +48,11 @@ template <typename Function> Function hidden_runtime(const char *name) {
   return nullptr;
 }
 
-[[noreturn]] void throw_bad_alloc() {
+[[noreturn]] void throw_bad_alloc(GiveUp give_up) {
   if (linked_throw && &linked_bad_alloc) throw std::bad_alloc();
   if (auto runtime_throw = hidden_runtime<void (*)()>("_ZSt17__throw_bad_allocv")) runtime_throw();
   // A program with no C++ runtime, or a static one that links no code to throw with.
-  static const char message[] = "hakmem: operator new: out of memory, and no C++ runtime to throw std::bad_alloc\n";
-  if (write(STDERR_FILENO, message, sizeof message - 1) < 0) std::abort();
+  give_up();
   std::abort();
 }
 
@@ -88,11 +88,11 @@ std::new_handler current_handler() {
 
 // Jumped to by every operator new that cannot serve a request at once. `align` 0 is the default alignment.
 extern "C" [[gnu::visibility("hidden")]] void *hak_new_slow(std::size_t size, std::size_t align, int nothrow,
-                                                            Allocate allocate) {
+                                                            Allocate allocate, GiveUp give_up) {
   if (void *block = allocate(size, align)) return block;
   if (!nothrow) {
     if (void *block = ask_handler(size, align, allocate)) return block;
-    throw_bad_alloc();
+    throw_bad_alloc(give_up);
   }
   if (!linked_throw) return caught_by_hidden_runtime(size, align);
   try {

@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use hakmem_core::stats::{self, Totals};
 use hakmem_core::{heap, process};
-use hakmem_os::console::{Console, STDERR};
+use hakmem_os::console::Console;
 use hakmem_os::libc_calls::write_stream;
 
 /// `malloc_trim`: gives back all free memory; 1 if there was any. The pad is not needed: nothing is kept at a top.
@@ -19,7 +19,9 @@ pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
 /// `malloc_stats`: the statistics as a table on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    process::print(&mut Console::new(STDERR), false);
+    if let Some(mut console) = Console::stderr_of_program() {
+        process::print(&mut console, false);
+    }
 }
 
 /// `struct mallinfo2` of `<malloc.h>`; `mallinfo` has the same fields as `int`.

@@ -5,7 +5,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use hakmem_core::{foreign, guard, heap, pagemap};
+use hakmem_core::{foreign, heap, pagemap};
 use hakmem_os::process::{EINVAL, ENOMEM, errno, set_enomem, set_errno};
 use hakmem_os::vm::PAGE;
 
@@ -65,7 +65,7 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
             heap::free(block.cast());
             return ptr::null_mut();
         }
-        if heap::usable_size(block.cast()).is_none() {
+        if heap::usable_size(block.cast()).is_none() || heap::is_free(block as usize) {
             return realloc_unknown(block, size);
         }
         heap::reallocate(block.cast(), size, 1).cast()
@@ -74,10 +74,12 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
 
 #[cold]
 fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
-    if pagemap::entry(block as usize) == 0 {
-        return foreign::reallocate(block.cast(), size).cast();
+    if pagemap::entry(block as usize) == 0
+        && let Some(resized) = foreign::reallocate(block.cast(), size)
+    {
+        return resized.cast();
     }
-    guard::not_a_block("realloc", block.cast());
+    heap::name_misuse("realloc", block.cast());
     overflow()
 }
 
@@ -158,34 +160,32 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
-    match heap::usable_size(block.cast()) {
-        Some(size) => size,
-        None if pagemap::entry(block as usize) == 0 => foreign::usable_size(block.cast()),
-        None => {
-            guard::not_a_block("malloc_usable_size", block.cast());
-            0
-        }
-    }
+    let size = heap::usable_size(block.cast());
+    let libcs = || (pagemap::entry(block as usize) == 0).then(|| foreign::usable_size(block.cast())).flatten();
+    size.or_else(libcs).unwrap_or_else(|| {
+        heap::name_misuse("malloc_usable_size", block.cast());
+        0
+    })
 }
 
-/// C23's `free_sized`. The size is not needed, so a wrong one does no harm.
+/// C23's `free_sized`. The size is not needed: a wrong one is named where it is noticed, and does no harm.
 ///
 /// # Safety
 /// As `free`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
     // SAFETY: the caller's.
-    unsafe { heap::free(block.cast()) }
+    unsafe { heap::free_sized("free_sized", block.cast(), size, 0) }
 }
 
-/// C23's `free_aligned_sized`.
+/// C23's `free_aligned_sized`, likewise.
 ///
 /// # Safety
 /// As `free`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
     // SAFETY: the caller's.
-    unsafe { heap::free(block.cast()) }
+    unsafe { heap::free_sized("free_aligned_sized", block.cast(), size, align.max(1)) }
 }
 
 /// `cfree`, from before C89.

@@ -7,16 +7,30 @@
 //! The names are C++'s for these signatures (Itanium ABI), and the blocks that `delete` is given come from `new`.
 
 use core::ffi::{c_int, c_void};
+use core::fmt::Write;
 use hakmem_core::heap;
+use hakmem_os::console::Console;
+use hakmem_os::process::abort;
 
 unsafe extern "C" {
-    /// Allocates with `allocate`, asks the new-handler while that fails, and throws or returns null at last.
+    /// Allocates with `allocate`, asks the new-handler while that fails, and throws or returns null at last; calls `give_up`
+    /// where nothing can throw.
     fn hak_new_slow(
         size: usize,
         align: usize,
         nothrow: c_int,
         allocate: extern "C" fn(usize, usize) -> *mut c_void,
+        give_up: extern "C" fn() -> !,
     ) -> *mut c_void;
+}
+
+/// Called where `std::bad_alloc` is due and nothing can throw it.
+extern "C" fn give_up() -> ! {
+    if let Some(mut console) = Console::stderr() {
+        // A console never fails; what cannot be written is dropped.
+        let _ = writeln!(console, "hakmem: operator new: out of memory, and no C++ runtime to throw std::bad_alloc");
+    }
+    abort()
 }
 
 /// A block for `new`; `align` 0 is the default alignment.
@@ -34,7 +48,7 @@ macro_rules! new {
                 return block.cast();
             }
             // SAFETY: the C++ half of this file.
-            unsafe { hak_new_slow(size, 0, $nothrow, allocate) }
+            unsafe { hak_new_slow(size, 0, $nothrow, allocate, give_up) }
         }
     )*};
 }
@@ -45,14 +59,14 @@ macro_rules! new_aligned {
         #[unsafe(no_mangle)]
         pub extern "C" fn $symbol(size: usize, align: usize) -> *mut c_void {
             // SAFETY: the C++ half of this file.
-            unsafe { hak_new_slow(size, align, $nothrow, allocate) }
+            unsafe { hak_new_slow(size, align, $nothrow, allocate, give_up) }
         }
     )*};
 }
 
 macro_rules! delete {
     ($($symbol:ident($($ignored:ident),*), $signature:literal;)*) => {$(
-        #[doc = concat!("`", $signature, "`: the size and the alignment are not needed, so wrong ones do no harm.")]
+        #[doc = concat!("`", $signature, "`: the size is not needed, so a wrong one does no harm.")]
         ///
         /// # Safety
         /// `block` is null or came from the `new` of the same form.
@@ -60,6 +74,21 @@ macro_rules! delete {
         pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $ignored: usize)*) {
             // SAFETY: the caller's.
             unsafe { heap::free(block.cast()) }
+        }
+    )*};
+}
+
+macro_rules! delete_aligned {
+    ($($symbol:ident($($size:ident),*; $($ignored:ident),*), $signature:literal;)*) => {$(
+        #[doc = concat!("`", $signature, "`: a wrong size or alignment is named, and does no harm.")]
+        ///
+        /// # Safety
+        /// `block` is null or came from the `new` of the same form.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $size: usize)*, align: usize $(, $ignored: usize)*) {
+            let size = 0 $(+ $size)*;
+            // SAFETY: the caller's.
+            unsafe { heap::free_sized("operator delete", block.cast(), size, align.max(1)) }
         }
     )*};
 }
@@ -85,10 +114,13 @@ delete! {
     _ZdaPvm(_size), "operator delete[](void *, size_t)";
     _ZdlPvRKSt9nothrow_t(_nothrow), "operator delete(void *, nothrow_t const &)";
     _ZdaPvRKSt9nothrow_t(_nothrow), "operator delete[](void *, nothrow_t const &)";
-    _ZdlPvSt11align_val_t(_align), "operator delete(void *, align_val_t)";
-    _ZdaPvSt11align_val_t(_align), "operator delete[](void *, align_val_t)";
-    _ZdlPvmSt11align_val_t(_size, _align), "operator delete(void *, size_t, align_val_t)";
-    _ZdaPvmSt11align_val_t(_size, _align), "operator delete[](void *, size_t, align_val_t)";
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(_align, _nothrow), "operator delete(void *, align_val_t, nothrow_t const &)";
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(_align, _nothrow), "operator delete[](void *, align_val_t, nothrow_t const &)";
+}
+
+delete_aligned! {
+    _ZdlPvSt11align_val_t(;), "operator delete(void *, align_val_t)";
+    _ZdaPvSt11align_val_t(;), "operator delete[](void *, align_val_t)";
+    _ZdlPvmSt11align_val_t(size;), "operator delete(void *, size_t, align_val_t)";
+    _ZdaPvmSt11align_val_t(size;), "operator delete[](void *, size_t, align_val_t)";
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(; _nothrow), "operator delete(void *, align_val_t, nothrow_t const &)";
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(; _nothrow), "operator delete[](void *, align_val_t, nothrow_t const &)";
 }

@@ -1,4 +1,4 @@
-//! Pointers that are not ours: blocks of libc's own allocator go to libc's functions, anything else is named and left alone.
+//! Pointers that are not ours: blocks of libc's own allocator go to libc's functions, anything else is left alone.
 //!
 //! Such blocks exist: memory that libc handed out before this library was loaded into a running program, or to a library
 //! that holds libc's `malloc` by its own means. glibc puts the chunk's size and three flags in the word before a block: flag
@@ -8,7 +8,6 @@
 //! # Safety
 //! Every word is found readable before it is read.
 
-use crate::guard;
 use core::ffi::c_void;
 use hakmem_os::futex::readable;
 use hakmem_os::libc_calls;
@@ -64,36 +63,26 @@ fn in_main_heap(chunk: usize, size: usize) -> bool {
     chunk >= process::program_end() && chunk < end && size <= end - chunk
 }
 
-/// Frees what may be libc's.
+/// Frees what may be libc's; whether it was.
 #[cold]
-pub fn free(block: *mut u8) {
+pub fn free(block: *mut u8) -> bool {
     let errno = process::errno();
     // SAFETY: it looks like a live block of libc's.
-    if !is_libcs(block as usize) || !unsafe { libc_calls::free(block.cast::<c_void>()) } {
-        guard::unknown("free", block);
-    }
+    let freed = is_libcs(block as usize) && unsafe { libc_calls::free(block.cast::<c_void>()) };
     process::set_errno(errno);
+    freed
 }
 
-/// Resizes what may be libc's; null and ENOMEM with nothing done if it is not.
+/// Resizes what may be libc's; `None`, with nothing done, if it is not.
 #[cold]
-pub fn reallocate(block: *mut u8, size: usize) -> *mut u8 {
-    if !is_libcs(block as usize) {
-        guard::unknown("realloc", block);
-        process::set_enomem();
-        return core::ptr::null_mut();
-    }
+pub fn reallocate(block: *mut u8, size: usize) -> Option<*mut u8> {
     // SAFETY: it looks like a live block of libc's.
-    unsafe { libc_calls::realloc(block.cast::<c_void>(), size).cast::<u8>() }
+    is_libcs(block as usize).then(|| unsafe { libc_calls::realloc(block.cast::<c_void>(), size).cast::<u8>() })
 }
 
-/// Usable bytes of what may be libc's; 0 if it is not.
+/// Usable bytes of what may be libc's; `None` if it is not.
 #[cold]
-pub fn usable_size(block: *mut u8) -> usize {
-    if !is_libcs(block as usize) {
-        guard::unknown("malloc_usable_size", block);
-        return 0;
-    }
+pub fn usable_size(block: *mut u8) -> Option<usize> {
     // SAFETY: it looks like a live block of libc's.
-    unsafe { libc_calls::usable_size(block.cast::<c_void>()) }
+    is_libcs(block as usize).then(|| unsafe { libc_calls::usable_size(block.cast::<c_void>()) })
 }

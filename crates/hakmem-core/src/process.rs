@@ -3,6 +3,7 @@
 //! # Safety
 //! The environment is the one the loader passed: a null-terminated array of terminated strings.
 
+use crate::guard::{self, OnMisuse};
 use crate::heap;
 use crate::limits;
 use crate::meta;
@@ -15,16 +16,16 @@ use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
-use hakmem_os::console::{self, Console, STDERR};
-use hakmem_os::{fork, process};
+use hakmem_os::console::{self, Console};
+use hakmem_os::{fork, pin, process};
 
 const PREFIX: &[u8] = b"HAKMEM_";
 const PATH_MAX: usize = 4096;
 
 /// What is printed at the end: nothing, a table, JSON.
 static REPORT: AtomicU8 = AtomicU8::new(0);
-/// Where to, if not to a file.
-static REPORT_FD: AtomicI32 = AtomicI32::new(STDERR);
+/// The copy of standard error that it is printed to, if not to a file.
+static REPORT_FD: AtomicI32 = AtomicI32::new(-1);
 /// Whether there may be a scavenger.
 static SCAVENGER: AtomicBool = AtomicBool::new(true);
 static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_mut());
@@ -35,6 +36,7 @@ static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_m
 /// `environment` is null or what the loader passes to initialisers.
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
+    pin::pin();
     console::remember_stderr();
     fork::prepare(meta::note_mapped);
     fork::call_in_child(heap::after_fork_in_child);
@@ -111,6 +113,10 @@ fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
             b"json" => REPORT.store(2, Relaxed),
             _ => refuse(name, value, &"one of these:", ["0", "1", "json"]),
         },
+        b"HAKMEM_ON_MISUSE" => match OnMisuse::called(value) {
+            Some(action) => guard::set(action),
+            None => refuse(name, value, &"one of these:", OnMisuse::ALL.map(|(word, _)| word)),
+        },
         b"HAKMEM_SCAVENGER" => match value {
             b"0" | b"1" => SCAVENGER.store(value == b"1", Relaxed),
             _ => refuse(name, value, &"one of these:", ["0", "1"]),
@@ -142,7 +148,7 @@ fn set_report_file(name: &[u8], value: &[u8]) {
 
 /// Warns, in one line, about a setting that is ignored.
 fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list: impl IntoIterator<Item = &'a str>) {
-    let mut console = Console::new(STDERR);
+    let Some(mut console) = Console::stderr() else { return };
     // A console never fails; what cannot be written is dropped.
     let _ =
         write!(console, "hakmem: {}={} is ignored; accepted: {accepted}", name.escape_ascii(), value.escape_ascii());
@@ -152,9 +158,10 @@ fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list
     let _ = writeln!(console);
 }
 
-/// Called when the program ends: prints the statistics if that was asked for. Nothing is unmapped; other libraries'
+/// Called when the program ends: looks for blocks freed twice, and prints the statistics if that was asked for. Nothing is unmapped; other libraries'
 /// destructors run after this.
 pub fn end() {
+    heap::look_through_bins();
     let mode = REPORT.load(Relaxed);
     if mode == 0 {
         return;
@@ -162,8 +169,10 @@ pub fn end() {
     // SAFETY: null or a path that `set_report_file` placed, with a zero behind it.
     let path = unsafe { REPORT_FILE.load(Acquire).as_ref() };
     let path = path.and_then(|path| CStr::from_bytes_until_nul(path).ok());
-    let mut console = path.and_then(Console::append).unwrap_or_else(|| Console::new(REPORT_FD.load(Relaxed)));
-    print(&mut console, mode == 2);
+    let to_file = path.and_then(Console::append);
+    if let Some(mut console) = to_file.or_else(|| Console::stderr_kept_at(REPORT_FD.load(Relaxed))) {
+        print(&mut console, mode == 2);
+    }
 }
 
 /// Writes the statistics to `out`.

@@ -9,32 +9,34 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Standard error.
-pub const STDERR: i32 = libc::STDERR_FILENO;
+const STDERR: i32 = libc::STDERR_FILENO;
 
-/// Which file standard error was when the library was loaded: device and inode, both plus one; 0 is not known.
+/// Which file standard error was at the first look: device and inode, both plus one; [`CLOSED`] if it was none, 0 before that look.
 static STDERR_FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+const CLOSED: [u64; 2] = [u64::MAX; 2];
 
-fn stderr_file() -> Option<[u64; 2]> {
+/// The file at descriptor `fd`.
+fn file_at(fd: i32) -> [u64; 2] {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
-    let arguments = [STDERR as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    let arguments = [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: the kernel writes the struct, which is valid when zero.
     let (result, stat) = unsafe { (syscall(libc::SYS_fstat, arguments), stat.assume_init()) };
-    (result == 0).then(|| [stat.st_dev + 1, stat.st_ino + 1])
+    if result == 0 { [stat.st_dev + 1, stat.st_ino + 1] } else { CLOSED }
 }
 
-/// Remembers which file standard error is, for [`stderr_is_the_same`].
+/// Looks which file standard error is. Called when the library is loaded, before the program can open anything.
 pub fn remember_stderr() {
-    if let Some(file) = stderr_file() {
-        STDERR_FILE.iter().zip(file).for_each(|(place, part)| place.store(part, Relaxed));
-    }
+    STDERR_FILE.iter().zip(file_at(STDERR)).for_each(|(place, part)| place.store(part, Relaxed));
 }
 
-/// Whether standard error is still the file that it was. A program may have closed it, and opened a file of its own that got
-/// its number: words of ours would damage that.
-pub fn stderr_is_the_same() -> bool {
-    let before = STDERR_FILE.each_ref().map(|part| part.load(Relaxed));
-    before == [0, 0] || stderr_file() == Some(before)
+/// Which file standard error was when the library was loaded.
+fn stderr_at_start() -> [u64; 2] {
+    let known = || STDERR_FILE.each_ref().map(|part| part.load(Relaxed));
+    if known() == [0, 0] {
+        // Another library's initialiser runs before ours.
+        remember_stderr();
+    }
+    known()
 }
 
 /// A copy of standard error, closed on exec, out of the way of the numbers that programs count on: some close theirs before
@@ -64,6 +66,24 @@ impl Console {
     /// Writes to `fd`, which stays open.
     pub fn new(fd: i32) -> Console {
         Console { fd, owned: false, used: 0, buffer: [0; 1024] }
+    }
+
+    /// Writes to standard error, if that is still the file that it was when the library was loaded. A program may have been
+    /// started without one, or have closed it, and opened a file of its own that got its number: words of ours would damage that.
+    pub fn stderr() -> Option<Console> {
+        Console::stderr_kept_at(STDERR)
+    }
+
+    /// The same for a copy that [`keep_stderr`] made.
+    pub fn stderr_kept_at(fd: i32) -> Option<Console> {
+        let file = stderr_at_start();
+        (file != CLOSED && file_at(fd) == file).then(|| Console::new(fd))
+    }
+
+    /// Writes to standard error, also to another file that the program put in its place: for what the program asks for. A
+    /// program that was started without one never had it, and its number is that of some file.
+    pub fn stderr_of_program() -> Option<Console> {
+        (stderr_at_start() != CLOSED).then(|| Console::new(STDERR))
     }
 
     /// Appends to the file at `path`, made if need be; `None` when it cannot be opened.

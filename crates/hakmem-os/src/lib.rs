@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod libc_calls;
 #[cfg(loom)]
 pub mod model;
+pub mod pin;
 pub mod process;
 #[cfg(loom)]
 pub use model::slot;

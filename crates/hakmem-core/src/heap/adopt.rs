@@ -199,7 +199,12 @@ pub(super) fn count_stray_free(class: usize) {
     STRAY_FREES[class].fetch_add(1, Relaxed);
 }
 
-/// Frees by threads without a heap.
+/// Takes back a free that another thread counted, and that was none.
+pub(super) fn count_no_free(class: usize) {
+    STRAY_FREES[class].fetch_sub(1, Relaxed);
+}
+
+/// Frees by threads without a heap, less those that turned out to be none.
 pub(super) fn stray_frees(class: usize) -> u64 {
     STRAY_FREES[class].load(Relaxed)
 }

@@ -3,9 +3,8 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, refill};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, misuse, refill};
 use crate::foreign;
-use crate::guard;
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -41,7 +40,7 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     let bin = unsafe { &*(anchor.wrapping_add(distance) as *const Bin) };
     let head = bin.head.load(Relaxed);
     if head == block as usize {
-        return guard::freed_twice(block);
+        return misuse::freed_twice_in_a_row(block);
     }
     // SAFETY: a block of ours, which its user gave up.
     unsafe { set_next(block as usize, head) };
@@ -106,7 +105,9 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
             if let Some(heap) = heap {
                 heap.misses.add(1);
             }
-            if entry == 0 { foreign::free(block) } else { guard::not_a_block("free", block) }
+            if entry != 0 || !foreign::free(block) {
+                misuse::name_misuse("free", block);
+            }
         }
     }
 }
@@ -125,7 +126,8 @@ fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
 /// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there.
 pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
     if is_small(entry) {
-        Some(BLOCK_SIZE[class_in(entry)] as usize)
+        let class = class_in(entry);
+        refill::is_border(class, address).then_some(BLOCK_SIZE[class] as usize)
     } else if entry == pagemap::MEDIUM {
         medium::usable_size(address)
     } else if large::is_large(entry) {

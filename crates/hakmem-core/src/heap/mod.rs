@@ -38,6 +38,7 @@ mod fork;
 mod free;
 mod gaps;
 mod idle;
+mod misuse;
 mod pressure;
 mod realloc;
 mod refill;
@@ -57,6 +58,7 @@ pub use fork::after_fork_in_child;
 pub use free::{free, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from};
+pub use misuse::{free_sized, is_free, look_through_bins, name_misuse};
 pub use pressure::attend;
 pub use realloc::{reallocate, stays};
 pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
@@ -461,8 +463,8 @@ impl Heap {
         (self.status() != Status::Lost).then(|| self.inside(held))
     }
 
-    /// Brings `held` up to date with what the fast paths did.
-    fn settle(&self, class: usize) {
+    /// Brings `held` up to date with what the fast paths did. How many frees these were.
+    fn settle(&self, class: usize) -> u32 {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
         let pops = bin.pops.load(Relaxed);
         bin.pops.store(0, Relaxed);
@@ -471,6 +473,7 @@ impl Heap {
         lane.popped.add(u64::from(pops));
         lane.pushed.add(u64::from(pushes));
         lane.held.set(lane.held.get().wrapping_add(pushes).wrapping_sub(pops));
+        pushes
     }
 
     /// Sets how many frees may come before the list is settled again.
@@ -486,6 +489,8 @@ impl Heap {
         // list that may be longer than its limit by as much.
         let least = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(8, 64);
         let room = lane.limit.get().saturating_sub(lane.held.get()).max(least).min(most).max(1);
+        // A new bin is settled after each doubling of its frees: that is when the latest block is looked at.
+        let room = room.min(u32::try_from(lane.pushed.get()).unwrap_or(u32::MAX).saturating_add(1));
         lane.granted.set(room);
         bin.room.store(room, Relaxed);
     }

@@ -5,6 +5,7 @@
 
 use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
 use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, pressure};
+use crate::guard;
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -50,7 +51,10 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     }
     let new = if size <= old {
         // A block that cannot shrink is still large enough: then nothing has failed, and `errno` stays.
-        let Some((smaller, _)) = find(size, align, false) else { return block };
+        let Some((smaller, _)) = find(size, align, false) else {
+            guard::note_failed_shrink();
+            return block;
+        };
         smaller as *mut u8
     } else if align <= 8 {
         allocate(size)

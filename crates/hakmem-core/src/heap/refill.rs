@@ -3,18 +3,19 @@
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
+use super::adopt::count_no_free;
 use super::allowance::{CAPACITY, MISS};
-use super::{Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
+use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small, misuse};
 use crate::bell;
 use crate::decay;
-use crate::guard;
+use crate::guard::{self, Place, Wrong};
 use crate::pagemap;
 use crate::policy;
 use crate::room;
 use crate::segment::{self, Run};
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
 use crate::space;
-use crate::span::{Span, next_of, set_next};
+use crate::span::{Refusal, Span, index_in, next_of, set_next};
 use crate::turn;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
@@ -38,7 +39,8 @@ impl Heap {
         }
         self.settle(class);
         self.set_limit(class, self.blocks_out_unless_owned(class));
-        lane.held.set(0);
+        // Nothing, unless a block was freed twice.
+        self.count_lost(class, 0);
         lane.refills.add(1);
         self.send_all();
         {
@@ -111,7 +113,8 @@ impl Heap {
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
         let lane = &self.lanes[class];
-        self.settle(class);
+        let frees = self.settle(class);
+        self.look_at_bin(class, frees);
         if self.owns_spans(class) || self.buy_spans(class) {
             self.set_limit(class, None);
             self.flush_above_limit(class);
@@ -157,26 +160,7 @@ impl Heap {
     /// Gives the latest `count` blocks of a settled bin back to their spans: those that are in the cache, where the oldest would
     /// be a miss each.
     fn flush(&self, class: usize, count: u32) {
-        let bin = &self.bins[class];
-        let first = bin.head.load(Relaxed);
-        let mut last = first;
-        for _ in 1..count {
-            // SAFETY: `last` is on the list, or 0 when the list is shorter than it was counted to be.
-            last = if last == 0 { 0 } else { unsafe { next_of(last) } };
-        }
-        if last == 0 {
-            return;
-        }
-        // SAFETY: as above; what is cut off the list ends at `last`.
-        unsafe {
-            bin.head.store(next_of(last), Relaxed);
-            set_next(last, 0);
-        }
-        let lane = &self.lanes[class];
-        lane.held.set(lane.held.get() - count);
-        let inside = self.enter();
-        // SAFETY: the blocks cut off, this heap's.
-        unsafe { inside.put_all(first) };
+        self.enter().put_back(class, count);
     }
 
     /// Gives everything this heap has at hand back to the spans, and empty spans to their segments. By its owner.
@@ -232,6 +216,17 @@ pub(super) fn span_of(block: usize) -> Option<&'static Span> {
     Some(&segment.spans[slab - segment.spans[slab].back()])
 }
 
+/// Whether `address`, which lies in a span of `class`, is where a block begins.
+#[inline]
+pub(super) fn is_border(class: usize, address: usize) -> bool {
+    let index = if SPAN_SLABS[class] == 1 {
+        index_in(class, address % SLAB).ok()
+    } else {
+        span_of(address).and_then(|span| span.index_of(address).ok())
+    };
+    index.is_some_and(|index| index < CAPACITY[class] as usize)
+}
+
 /// Says in the page map that an empty span is no more.
 pub(super) fn mark_freed(span: &'static Span) {
     pagemap::set(span.base(), span.slabs(), pagemap::FREED);
@@ -242,6 +237,23 @@ pub(super) fn release(span: &'static Span) {
     let base = span.base();
     if let Some(segment) = segment::containing(base) {
         Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true }.release_marked();
+    }
+}
+
+impl Bin {
+    /// Puts a list behind what a signal handler freed meanwhile, most often nothing. By the owner.
+    fn append(&self, list: usize) {
+        let mut last = self.head.load(Relaxed);
+        if last == 0 {
+            return self.head.store(list, Relaxed);
+        }
+        // SAFETY: blocks of the list, which are free.
+        unsafe {
+            while next_of(last) != 0 {
+                last = next_of(last);
+            }
+            set_next(last, list);
+        }
     }
 }
 
@@ -286,8 +298,10 @@ impl Inside<'_> {
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
-                lane.received.add(1);
-                guard::freed_twice(block as *mut u8);
+                count_no_free(class);
+                let thread = self.heap.thread.load(Relaxed);
+                let place = Place::Small(BLOCK_SIZE[class] as usize);
+                guard::report("free", block, Wrong::FreedTwice(place, thread));
             } else if lane.bought.get() != 0 && lane.held.get() < lane.limit.get() {
                 // SAFETY: as above; the bin is the owner's, which this is.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
@@ -295,10 +309,11 @@ impl Inside<'_> {
                 lane.held.set(lane.held.get() + 1);
                 lane.received.add(1);
             } else {
-                lane.received.add(1);
                 lane.flushed.set(true);
                 // SAFETY: a free block of this heap.
-                unsafe { self.put(block) };
+                if !unsafe { self.put_received(block, class) } {
+                    return;
+                }
             }
             block = next;
         }
@@ -310,55 +325,98 @@ impl Inside<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
-            self.heap.lanes[class_in(pagemap::entry(block))].received.add(1);
             // SAFETY: as above.
-            unsafe { self.put(block) };
+            if !unsafe { self.put_received(block, class_in(pagemap::entry(block))) } {
+                return;
+            }
             block = next;
         }
     }
 
-    /// Puts a list of blocks back into their spans.
-    ///
-    /// # Safety
-    /// Free blocks of this heap.
-    unsafe fn put_all(&self, mut block: usize) {
-        while block != 0 {
-            let Some(span) = span_of(block) else { return };
+    /// Puts blocks of a settled bin back into their spans, latest first, `most` at most. By the owner, or by who acts as the owner.
+    fn put_back(&self, class: usize, most: u32) {
+        let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
+        let (mut block, mut taken, mut put, mut astray) = (bin.head.swap(0, Relaxed), 0_u32, 0_u32, false);
+        let entry = entry_for(self.heap.anchor(), class);
+        while block != 0 && taken < most {
+            // Where a span was retired since, the block was freed twice.
+            let span = span_of(block).filter(|_| pagemap::entry(block) == entry);
+            let Some(span) = span else {
+                misuse::name_misuse("free", block as *mut u8);
+                block = 0;
+                break;
+            };
             // What was freed together often lies together: the span is looked up, and looked at, once for what shares a slab.
-            let (slab, mut count) = (block / SLAB, 0);
-            while block != 0 && block / SLAB == slab {
-                // SAFETY: the caller's; a block in a slab of a span is the span's.
-                unsafe {
-                    let next = next_of(block);
-                    if span.put(block) {
-                        count += 1;
-                    } else {
-                        guard::freed_twice(block as *mut u8);
-                    }
-                    block = next;
-                }
+            // SAFETY: blocks of the bin, which are free; a block in a slab of a span is the span's.
+            let (count, next, answer) =
+                unsafe { span.put_first_of(block, most - taken, lane.bump.get()..lane.end.get()) };
+            (block, taken) = (next, taken + count);
+            if let Err(refusal) = answer {
+                taken += 1;
+                self.refused(span, block, refusal);
+                // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a circle,
+                // and the block's link is the span's now.
+                astray |= refusal == Refusal::Back;
+                // SAFETY: a block of the bin.
+                block = if refusal == Refusal::Back && span.is_linked(block) { 0 } else { unsafe { next_of(block) } };
             }
             // A span that nothing came back to may be retired already.
             if count != 0 {
-                self.heap.lanes[span.class()].spare.add(count);
+                lane.spare.add(u64::from(count));
                 self.list_or_retire(span);
+            }
+            put += count;
+        }
+        lane.held.set(lane.held.get().wrapping_sub(put));
+        if block == 0 {
+            self.heap.count_lost(class, 0);
+        } else {
+            self.heap.count_lost(class, lane.held.get().wrapping_sub(taken - put));
+            bin.append(block);
+        }
+        if astray {
+            self.mend(class);
+        }
+    }
+
+    /// Puts a block of `class` that came in back into its span. False where what came in leads on no further.
+    ///
+    /// # Safety
+    /// A free block of this heap.
+    unsafe fn put_received(&self, block: usize, class: usize) -> bool {
+        // SAFETY: the caller's.
+        match unsafe { self.put(block) } {
+            Ok(()) => {
+                self.heap.lanes[class].received.add(1);
+                true
+            }
+            Err(leads_on) => {
+                count_no_free(class);
+                leads_on
             }
         }
     }
 
-    /// Puts a block back into its span.
+    /// Puts a block back into its span. Where the span refuses it, that is named, and the answer says whether the link in the block,
+    /// read before, still leads on.
     ///
     /// # Safety
     /// A free block of this heap.
     #[inline]
-    pub(super) unsafe fn put(&self, block: usize) {
-        let Some(span) = span_of(block) else { return };
+    pub(super) unsafe fn put(&self, block: usize) -> Result<(), bool> {
+        let Some(span) = span_of(block) else { return Ok(()) };
         // SAFETY: a free block of this span.
-        if !unsafe { span.put(block) } {
-            return guard::freed_twice(block as *mut u8);
+        if let Err(refusal) = unsafe { span.put(block) } {
+            self.refused(span, block, refusal);
+            let leads_on = refusal != Refusal::Back || !span.is_linked(block);
+            if !span.list_is_whole() {
+                span.relist();
+            }
+            return Err(leads_on);
         }
         self.heap.lanes[span.class()].spare.add(1);
         self.list_or_retire(span);
+        Ok(())
     }
 
     /// Lists a span that got something back, or retires it if it is empty.
@@ -387,10 +445,7 @@ impl Inside<'_> {
     /// The same for one class.
     fn empty_class(&self, class: usize) {
         self.heap.settle(class);
-        let list = self.heap.bins[class].head.swap(0, Relaxed);
-        // SAFETY: the bin's list, blocks of this heap.
-        unsafe { self.put_all(list) };
-        self.heap.lanes[class].held.set(0);
+        self.put_back(class, u32::MAX);
         self.return_run(class);
         self.heap.grant(class);
     }

@@ -68,10 +68,9 @@ pub fn row(class: usize) -> Row {
         row.cached_bytes = row.cached_bytes.wrapping_add(listed.wrapping_mul(block)).wrapping_add(run);
         row.free_bytes = row.free_bytes.wrapping_add(lane.spare.get().wrapping_mul(block));
     }
-    row.frees += adopt::stray_frees(class);
-    row.remote_sent += adopt::stray_frees(class);
-    let travelling = row.remote_sent.saturating_sub(row.remote_received) * block;
-    row.cached_bytes = row.cached_bytes.wrapping_add(travelling);
+    row.frees = row.frees.wrapping_add(adopt::stray_frees(class));
+    row.remote_sent = row.remote_sent.wrapping_add(adopt::stray_frees(class));
+    row.cached_bytes = row.cached_bytes.wrapping_add(row.remote_sent.saturating_sub(row.remote_received) * block);
     row.free_bytes += row.spans_taken.saturating_sub(row.spans_retired) * TAIL[class];
     row.allocations = row.from_list + row.from_bump;
     row.live_bytes = row.allocations.wrapping_sub(row.frees).wrapping_mul(block);

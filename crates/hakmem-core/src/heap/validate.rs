@@ -118,6 +118,7 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
         length += 1;
     }
     check(length == span.free_blocks(), "the list is as long as it is counted to be", at)?;
+    check(span.is_marked(), "the blocks on the list are those that are marked", at)?;
     let owner = Heap::at_anchor(anchor_in(entry));
     check(span.is_listed() == span.has_room(), "a span is listed when it has blocks to give", at)?;
     let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));

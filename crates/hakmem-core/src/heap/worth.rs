@@ -86,9 +86,12 @@ impl Inside<'_> {
                 return;
             }
             // SAFETY: the first block of this thread's bin, which leaves it for its span.
-            unsafe {
+            let put = unsafe {
                 bin.head.store(next_of(block), Relaxed);
-                self.put(block);
+                self.put(block)
+            };
+            if put.is_err() {
+                lane.popped.add(1);
             }
             lane.held.set(lane.held.get().wrapping_sub(1));
             lane.flushed.set(true);

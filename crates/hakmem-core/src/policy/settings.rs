@@ -133,6 +133,13 @@ pub static SWITCHES: &[Switch] = &[
         doc: "A named set of the numbers above; single settings still override it.",
     },
     Switch {
+        name: "on_misuse",
+        env: "HAKMEM_ON_MISUSE",
+        default: "report",
+        accepts: "report | abort | ignore",
+        doc: "What happens when misuse is noticed: one line on standard error, the same and the end by SIGABRT, or nothing.",
+    },
+    Switch {
         name: "scavenger",
         env: "HAKMEM_SCAVENGER",
         default: "1",

@@ -153,6 +153,8 @@ fn map_taken(slabs: usize) -> Option<Run> {
         None => unsafe { meta::make::<Segment>() }?,
     };
     if segment.index.load(Relaxed) == 0 && !registry::register(segment) {
+        // It gets its number when there is memory for the registry again.
+        SPARE.push(segment);
         return None;
     }
     let base = vm::map_aligned(SEGMENT, SEGMENT);

@@ -11,7 +11,7 @@
 //! # Safety
 //! As for spans: all of this happens under the lock of the heap that owns the span.
 
-use super::{Span, set_next};
+use super::Span;
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
 use hakmem_os::vm::PAGE;
 
@@ -19,7 +19,7 @@ use hakmem_os::vm::PAGE;
 pub type Pages = u128;
 
 /// The most blocks that a span has.
-const MOST_BLOCKS: usize = {
+pub(super) const MOST_BLOCKS: usize = {
     let (mut most, mut class) = (0, 0);
     while class < CLASSES {
         let blocks = SPAN_SLABS[class] as usize * SLAB / BLOCK_SIZE[class] as usize;
@@ -81,6 +81,24 @@ impl Span {
     /// Blocks that are away.
     pub fn away_blocks(&self) -> u32 {
         self.away.get()
+    }
+
+    /// Whether a block is away.
+    pub(super) fn is_away(&self, block: usize) -> bool {
+        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
+    }
+
+    /// Marks the blocks that are away, and no others.
+    pub(super) fn mark_away_only(&self) {
+        self.marks.clear();
+        if self.away.get() != 0 {
+            for (first, count) in runs(self.gone()) {
+                let (from, to) = self.blocks_of(first, count);
+                for block in from..to {
+                    self.marks.add(block);
+                }
+            }
+        }
     }
 
     /// Pages that are gone.
@@ -147,20 +165,18 @@ impl Span {
         self.carved.set(touched as u32);
         self.opening.set(true);
         self.list.set(0);
-        let (mut listed, mut away) = (0, 0);
+        self.free.set(0);
+        self.marks.clear();
+        let mut away = 0;
         for block in (0..touched).rev().filter(|block| free.has(*block)) {
+            self.marks.add(block);
             if self.pages_of(block) & self.gone() != 0 {
                 away += 1;
             } else {
-                let at = self.base() + block * self.block_size();
-                // SAFETY: a free block of this span, which was on its list.
-                unsafe { set_next(at, self.list.get()) };
-                self.list.set(at);
-                listed += 1;
+                self.link(self.base() + block * self.block_size());
             }
         }
-        self.free.set(listed);
-        self.looked.set(listed);
+        self.looked.set(self.free_blocks());
         self.away.set(away);
         new
     }
@@ -187,6 +203,7 @@ impl Span {
         let (from, to) = self.blocks_of(first, count);
         self.gone.set(self.gone() & !pages(first, first + count));
         self.away.set(self.away.get() - (to - from) as u32);
+        (from..to).for_each(|block| self.marks.remove(block));
         // At its ends are pages with old contents.
         self.fresh.set(false);
         (self.base() + from * self.block_size(), self.base() + to * self.block_size())
@@ -231,7 +248,7 @@ mod tests {
             let expected = others.iter().map(pages_of).fold(0, |all, pages| all | pages) & !in_use;
             for block in blocks.iter().filter(|at| !stays(**at)) {
                 // SAFETY: a block of the span that nobody uses.
-                assert!(unsafe { span.put(*block) });
+                unsafe { span.put(*block) }.expect("it is out");
             }
             assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_gaps());

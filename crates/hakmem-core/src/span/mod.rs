@@ -8,7 +8,7 @@
 //! ```
 //!
 //! where `carved` counts the blocks handed out at least once, lowest first, `free` those that came back and hang on the
-//! list, and `away` those that came back and lie in pages that went back to the system: see `gaps`. A span is empty when
+//! list, and `away` those that came back and lie in pages that went back to the system: see `gaps`. All of these are marked in `marks`. A span is empty when
 //! nothing else is carved. A run handed to a bin counts as carved to the end.
 //!
 //! # Safety
@@ -16,17 +16,33 @@
 //! allocates, frees or resizes the block. Lists run through free blocks, which nobody else refers to.
 
 pub mod gaps;
+mod marks;
 
-use crate::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
+use core::ops::Range;
 use core::ptr;
 use gaps::Pages;
 use hakmem_os::atomic::{Cell, note_read, note_write};
+use marks::Marks;
+
+/// Why a span does not take a block back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It came back already.
+    Back,
+    /// It points so many bytes behind the beginning of a block.
+    Inside(usize),
+    /// It was never handed out.
+    NeverOut,
+}
 
 /// Descriptor of a span; out of band, in its segment's descriptor. All-zero until claimed.
 #[repr(C)]
 pub struct Span {
     /// Blocks that came back; 0 ends the list.
     list: Cell<usize>,
+    /// Which blocks are back.
+    marks: Marks,
     next: Cell<*const Span>,
     prev: Cell<*const Span>,
     base: Cell<usize>,
@@ -65,7 +81,7 @@ unsafe impl Sync for Span {}
 pub unsafe fn next_of(block: usize) -> usize {
     note_read(block);
     // SAFETY: a free block holds the link in its first word.
-    unsafe { (block as *const usize).read() }
+    unsafe { (block as *const usize).read_unaligned() }
 }
 
 /// Links `block` in front of `next`.
@@ -75,9 +91,38 @@ pub unsafe fn next_of(block: usize) -> usize {
 #[inline(always)]
 pub unsafe fn set_next(block: usize, next: usize) {
     note_write(block);
-    // SAFETY: a free block is at least one word, aligned to it, and nobody else's.
-    unsafe { (block as *mut usize).write(next) }
+    // SAFETY: a free block is at least one word and nobody else's. What a program frees by mistake may not be aligned.
+    unsafe { (block as *mut usize).write_unaligned(next) }
 }
+
+/// Number of the block of `class` that begins `distance` bytes into its span; otherwise, how far behind the beginning of one
+/// that is.
+#[inline]
+pub fn index_in(class: usize, distance: usize) -> Result<usize, usize> {
+    let index = nearest_index(class, distance);
+    let rest = distance.wrapping_sub(index.wrapping_mul(BLOCK_SIZE[class] as usize));
+    if rest == 0 { Ok(index) } else { Err(rest) }
+}
+
+/// Number of the block of `class` that lies `distance` bytes into its span.
+#[inline(always)]
+fn nearest_index(class: usize, distance: usize) -> usize {
+    ((distance as u64).wrapping_mul(RECIPROCAL[class]) >> SHIFT) as usize
+}
+
+/// One divided by each block size, times 2 to the [`SHIFT`], rounded up: a multiplication is shorter than a division. A span has
+/// fewer than 2^19 bytes and a block at most 2^15, so the rounding never carries to the next block.
+const RECIPROCAL: [u64; CLASSES] = {
+    let mut reciprocals = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        assert!(SPAN_SLABS[class] as usize * SLAB <= 1 << 19 && BLOCK_SIZE[class] <= 1 << 15);
+        reciprocals[class] = (1_u64 << SHIFT).div_ceil(BLOCK_SIZE[class] as u64);
+        class += 1;
+    }
+    reciprocals
+};
+const SHIFT: u32 = 40;
 
 /// A chain of free blocks.
 #[derive(Clone, Copy)]
@@ -93,6 +138,7 @@ impl Span {
     pub fn start(&'static self, base: usize, class: usize, fresh: bool) {
         let slabs = SPAN_SLABS[class];
         self.list.set(0);
+        self.marks.start(slabs as usize * SLAB / BLOCK_SIZE[class] as usize);
         self.next.set(ptr::null());
         self.prev.set(ptr::null());
         self.base.set(base);
@@ -210,22 +256,113 @@ impl Span {
         self.drawn.get()
     }
 
-    /// Takes a block back. Returns false if it was noticed to be back already: it is the last one that came, or more came back
-    /// than went out.
+    /// Takes a block back, unless something is wrong with it: then nothing changes.
     ///
     /// # Safety
-    /// `block` is a free block of this span.
+    /// `block` lies in this span, and is free unless that is refused.
     #[inline]
-    pub unsafe fn put(&self, block: usize) -> bool {
-        if self.back_blocks() == self.carved.get() || self.list.get() == block {
-            return false;
+    pub unsafe fn put(&self, block: usize) -> Result<(), Refusal> {
+        // SAFETY: a list of one.
+        unsafe { self.put_first_of(block, 1, 0..0) }.2
+    }
+
+    /// Takes back the first blocks of a list, `most` at most, as far as they lie in the slab of the first one; until something is
+    /// wrong with one of them, which is left where it is. Blocks in `run` were never handed out. Returns how many came back,
+    /// the next one, and what is wrong with that.
+    ///
+    /// # Safety
+    /// The list leads through blocks of this span, as long as it is in that slab; they are free unless that is refused.
+    #[inline]
+    pub unsafe fn put_first_of(&self, list: usize, most: u32, run: Range<usize>) -> (u32, usize, Result<(), Refusal>) {
+        // All in local variables: the stores into blocks and marks could be to the descriptor, for all that the compiler knows.
+        let (class, base, words) = (self.class(), self.base.get(), self.marks.words());
+        let carved = self.carved.get();
+        let room = carved - self.back_blocks();
+        let (mut block, mut head, mut count) = (list, self.list.get(), 0);
+        let result = loop {
+            let index = match index_in(class, block.wrapping_sub(base)) {
+                Ok(index) => index,
+                Err(bytes) => break Err(Refusal::Inside(bytes)),
+            };
+            if index >= carved as usize || run.contains(&block) {
+                break Err(Refusal::NeverOut);
+            }
+            if count == room || block == head || !marks::add(words, index) {
+                break Err(Refusal::Back);
+            }
+            // SAFETY: a free block of the span.
+            let next = unsafe {
+                let next = next_of(block);
+                set_next(block, head);
+                next
+            };
+            (head, block, count) = (block, next, count + 1);
+            if count == most || block / SLAB != head / SLAB {
+                break Ok(());
+            }
+        };
+        self.list.set(head);
+        self.free.set(self.free.get() + count);
+        if count != 0 {
+            self.drawn.set(false);
         }
-        // SAFETY: the caller's.
+        (count, block, result)
+    }
+
+    /// Puts a block first on the list.
+    fn link(&self, block: usize) {
+        // SAFETY: the callers have a block of this span that nobody uses.
         unsafe { set_next(block, self.list.get()) };
         self.list.set(block);
         self.free.set(self.free.get() + 1);
-        self.drawn.set(false);
-        true
+    }
+
+    /// Number of the block that begins at `address`, which lies in this span.
+    #[inline]
+    pub fn index_of(&self, address: usize) -> Result<usize, Refusal> {
+        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Inside)
+    }
+
+    /// Whether the block at `address` is known to be back. May be asked without the lock, and is then about some recent
+    /// moment.
+    pub fn holds(&self, address: usize) -> bool {
+        self.index_of(address).is_ok_and(|index| self.marks.has(index))
+    }
+
+    /// Whether the link in a block that is back is the list's, and not one that was written since.
+    pub fn is_linked(&self, block: usize) -> bool {
+        !self.index_of(block).is_ok_and(|index| self.is_away(index)) && self.list_is_whole()
+    }
+
+    /// Whether the list leads through blocks that are back, to its end.
+    pub fn list_is_whole(&self) -> bool {
+        if !self.marks.are_kept() {
+            return true;
+        }
+        let (mut at, mut left) = (self.list.get(), self.free.get());
+        while left != 0 && self.owns(at) && self.holds(at) {
+            // SAFETY: a block that is marked is free.
+            at = unsafe { next_of(at) };
+            left -= 1;
+        }
+        left == 0 && at == 0
+    }
+
+    /// Makes the list anew of the blocks that are back: somebody wrote into one of them.
+    pub fn relist(&self) {
+        self.list.set(0);
+        self.free.set(0);
+        for index in (0..self.carved.get() as usize).rev() {
+            if !self.marks.has(index) || self.is_away(index) {
+                continue;
+            }
+            self.link(self.base.get() + index * BLOCK_SIZE[self.class()] as usize);
+        }
+    }
+
+    /// Whether `address` lies in its slabs.
+    fn owns(&self, address: usize) -> bool {
+        address.wrapping_sub(self.base.get()) < self.slabs() * SLAB
     }
 
     /// Takes up to `most` blocks off the list.
@@ -233,13 +370,17 @@ impl Span {
         self.drawn.set(true);
         let first = self.list.get();
         if self.free.get() <= most {
+            self.mark_away_only();
             self.list.set(0);
             return Chain { first, count: self.free.replace(0) };
         }
+        let (class, base, words) = (self.class(), self.base.get(), self.marks.words());
         let mut last = first;
+        marks::remove(words, nearest_index(class, last - base));
         for _ in 1..most {
             // SAFETY: the list has more than `most` blocks.
             last = unsafe { next_of(last) };
+            marks::remove(words, nearest_index(class, last.wrapping_sub(base)));
         }
         // SAFETY: as above; the chain now ends at `last`.
         unsafe {
@@ -265,10 +406,8 @@ impl Span {
             self.carved.set(((from - self.base.get()) / block) as u32);
         } else {
             for at in (from..end).step_by(block).rev() {
-                // SAFETY: a block of the run, which nobody uses.
-                unsafe { set_next(at, self.list.get()) };
-                self.list.set(at);
-                self.free.set(self.free.get() + 1);
+                self.marks.add((at - self.base.get()) / block);
+                self.link(at);
             }
         }
         ((end - from) / block) as u32
@@ -276,9 +415,13 @@ impl Span {
 
     /// Whether `address` is where one of its blocks begins.
     pub fn is_block(&self, address: usize) -> bool {
-        let block = BLOCK_SIZE[self.class()] as usize;
-        let distance = address.wrapping_sub(self.base.get());
-        distance.is_multiple_of(block) && distance / block < self.capacity.get() as usize
+        self.owns(address) && self.index_of(address).is_ok_and(|index| index < self.capacity.get() as usize)
+    }
+
+    /// Whether the blocks that are back are marked, and no others, for the validator.
+    pub fn is_marked(&self) -> bool {
+        let listed = || self.list().all(|block| self.holds(block));
+        !self.marks.are_kept() || listed() && self.marks.count() == self.back_blocks()
     }
 
     /// The addresses on its list, for the validator.

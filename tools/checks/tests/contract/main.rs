@@ -61,7 +61,7 @@ rules! { holds_everywhere, "c", "c":
 // glibc 2.36: posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
 // threads stay locked in a child that was made without fork handlers, heaps of many threads keep what was freed.
 rules! { holds_here, "c", "c":
-    api_too_large api_aligned_alloc api_sized_frees fork_without_handlers idle_after_fork
+    api_too_large api_aligned_alloc fork_without_handlers idle_after_fork
     pages_small_process threads_generations
 }
 
@@ -104,6 +104,15 @@ fn start_up_loader_blocks() {
     let with_copies = |run: Run| copies.iter().fold(run, Run::arg);
     with_copies(program.plain()).succeed();
     on_hakmem(&with_copies(program.preloaded()));
+}
+
+/// Wrong sizes and alignments are named, and break nothing. Right ones are not named.
+#[test]
+fn api_sized_frees() {
+    let program = Program::build("c/api_sized_frees.c");
+    on_hakmem(&program.preloaded());
+    let outcome = program.preloaded().arg("wrong").succeed();
+    assert!(outcome.stderr.lines().count() == 100 && outcome.stderr.contains("freed all the same"), "{outcome}");
 }
 
 /// Whatever huge pages cost on this machine at the moment.
@@ -241,6 +250,17 @@ fn dlopen_search_path() {
     let opener = program.plugin_with("c/plugin/opens_neighbour.c", "opener.so", &["-Wl,-rpath,$ORIGIN/aside"]);
     program.plain().arg(&opener.path).succeed();
     on_hakmem(&program.preloaded().arg(&opener.path));
+}
+
+/// The plugin's allocator is its own: it finds none of the program's.
+#[test]
+fn dlopen_plugin_closed() {
+    let program = Program::build("c/dlopen_plugin_closed.c");
+    let archive = library().archive.to_string_lossy();
+    let arguments = ["-fvisibility=hidden", "-Wl,--exclude-libs,ALL", &archive];
+    let plugin = program.plugin_with("c/plugin/own_copy.c", "own_copy.so", &arguments);
+    on_hakmem(&program.plain().arg(&plugin.path));
+    on_hakmem(&program.preloaded().arg(&plugin.path));
 }
 
 #[test]

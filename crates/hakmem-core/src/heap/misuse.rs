@@ -1,0 +1,307 @@
+//! Misuse that slow paths find: what is wrong with a pointer, and with the list of a bin.
+//!
+//! The fast path of `free` compares a block with the latest one of its bin and no more, so a block may come into a bin twice, or be
+//! none. That is found where the bin is settled, emptied or given back, before which the block may be handed out:
+//!
+//! - The latest block is looked at whenever a bin is settled, which a new bin is after its first free, its third, its seventh and so
+//!   on; and so is the beginning of its list.
+//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be marked as back.
+//! - When the process ends normally the bins of the thread that ends it are looked through.
+//!
+//! A block that was pushed twice has one link for two places: the list then leads in a circle, and what stood behind the block is out
+//! of reach. The circle is opened, and what is lost counts as in use from then on. So the equations of bins, lanes and spans hold
+//! after misuse was named.
+//!
+//! # Safety
+//! Lists are followed only through what the page map says are blocks of the bin's own class and heap. By the bin's owner, in a
+//! slow path.
+
+use super::refill::span_of;
+use super::{Heap, Inside, anchor_in, class_in, entry_for, is_small};
+use crate::guard::{self, Place, Wrong};
+use crate::large;
+use crate::medium;
+use crate::pagemap;
+use crate::segment;
+use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
+use crate::span::{Refusal, Span, next_of, set_next};
+use core::sync::atomic::Ordering::Relaxed;
+use hakmem_os::slot;
+
+/// Blocks of a list that are looked at for each settling, and one more for each so many frees.
+const STEPS: u32 = 8;
+const FREES_A_STEP: u32 = 16;
+/// Blocks that are looked at when the process ends: a fraction of a millisecond.
+const STEPS_AT_THE_END: u32 = 4096;
+/// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
+const SLABS_BACK: usize = (1 << 30) / SLAB;
+
+fn small(class: usize) -> Place {
+    Place::Small(BLOCK_SIZE[class] as usize)
+}
+
+/// Called by the fast path of `free` for the block that it freed last.
+#[cold]
+#[inline(never)]
+pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
+    let entry = pagemap::entry(block as usize);
+    let thread = Heap::at_anchor(anchor_in(entry)).thread.load(Relaxed);
+    guard::report("free", block as usize, Wrong::FreedTwice(small(class_in(entry)), thread));
+}
+
+/// Names what is wrong with a pointer that `function` found to be no block in use.
+#[cold]
+#[inline(never)]
+pub fn name_misuse(function: &str, pointer: *mut u8) {
+    guard::report(function, pointer as usize, wrong_with(pointer as usize));
+}
+
+fn wrong_with(address: usize) -> Wrong {
+    let entry = pagemap::entry(address);
+    if is_small(entry) {
+        let (class, span) = (class_in(entry), span_of(address));
+        return match span.map(|span| span.index_of(address)) {
+            Some(Err(Refusal::Inside(bytes))) => Wrong::Inside(small(class), bytes),
+            _ if is_latest(entry, address) => {
+                Wrong::FreedTwice(small(class), Heap::at_anchor(slot::heap()).thread.load(Relaxed))
+            }
+            _ if is_free(address) => Wrong::FreedTwice(small(class), 0),
+            _ => Wrong::NotInUse,
+        };
+    }
+    if entry == 0 && address >> 47 != 0 {
+        return Wrong::Unknown;
+    }
+    if entry == pagemap::SHELVED && on_own_shelf(address) {
+        let (bytes, heap) = (medium::usable_size(address).unwrap_or(0), Heap::at_anchor(slot::heap()));
+        return Wrong::FreedTwice(Place::Medium(bytes), heap.thread.load(Relaxed));
+    }
+    let around = block_around(address).map(|(place, base)| Wrong::Inside(place, address - base));
+    around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
+}
+
+/// The medium or large block in use that `address` lies in, and where it begins.
+fn block_around(address: usize) -> Option<(Place, usize)> {
+    let slab = address & !(SLAB - 1);
+    let starts = (0..SLABS_BACK).map_while(|back| slab.checked_sub(back * SLAB));
+    // Only the first slab of a large block has an entry; those of a medium one are marked free behind the first.
+    let (base, entry) = starts
+        .map(|at| (at, pagemap::entry(at)))
+        .find(|(_, entry)| is_small(*entry) || *entry == pagemap::MEDIUM || large::is_large(*entry))?;
+    let (place, length) = if entry == pagemap::MEDIUM {
+        let span = &segment::containing(base)?.spans[base / SLAB % SLABS];
+        (Place::Medium(span.bytes()), span.slabs() * SLAB)
+    } else if large::is_large(entry) {
+        let bytes = large::usable_size(entry, base)?;
+        (Place::Large(bytes), bytes)
+    } else {
+        return None;
+    };
+    (address - base < length).then_some((place, base))
+}
+
+fn on_own_shelf(address: usize) -> bool {
+    slot::heap() != 0 && Heap::at_anchor(slot::heap()).shelf.blocks().any(|(_, span)| span.base() == address)
+}
+
+/// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
+pub fn is_free(address: usize) -> bool {
+    let entry = pagemap::entry(address);
+    is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
+}
+
+/// Whether a small block, whose entry this is, is the latest one in its bin, which is this thread's.
+fn is_latest(entry: usize, address: usize) -> bool {
+    let anchor = anchor_in(entry);
+    anchor == slot::heap() && Heap::at_anchor(anchor).bins[class_in(entry)].head.load(Relaxed) == address
+}
+
+/// Frees a block for `function`, which was told its size and what it is aligned to; 0 is not told. A wrong size or alignment is
+/// named, and the block is freed all the same.
+///
+/// # Safety
+/// As for [`free`](super::free).
+pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
+    let (address, entry) = (block as usize, pagemap::entry(block as usize));
+    if entry != 0 {
+        let usable = super::free::usable_size_of(entry, address);
+        let Some(usable) = usable.filter(|_| !is_free(address)) else { return name_misuse(function, block) };
+        let place = if is_small(entry) {
+            Place::Small(usable)
+        } else if large::is_large(entry) {
+            Place::Large(usable)
+        } else {
+            Place::Medium(usable)
+        };
+        // `realloc` leaves a small block where it is while half of it is used; what is aligned may be much longer than asked.
+        let little = align == 0 && size < usable / 2 && usable > 16 && is_small(entry) && !guard::shrink_has_failed();
+        if size > usable || size != 0 && little {
+            guard::report(function, address, Wrong::Size(place, size));
+        }
+        if align.is_power_of_two() && !address.is_multiple_of(align) {
+            guard::report(function, address, Wrong::Alignment(place, align));
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { super::free(block) }
+}
+
+/// Looks through the bins of the thread that ends the process, as far as that takes next to no time.
+pub fn look_through_bins() {
+    if slot::heap() == 0 {
+        return;
+    }
+    let Some(heap) = Heap::for_slow_path() else { return };
+    let mut left = STEPS_AT_THE_END;
+    for class in (0..CLASSES).filter(|class| heap.bins[*class].head.load(Relaxed) != 0) {
+        heap.settle(class);
+        let steps = heap.lanes[class].held.get().min(left);
+        if !heap.looks_right(class, steps, steps) {
+            heap.enter().mend(class);
+        }
+        heap.grant(class);
+        left -= steps;
+    }
+}
+
+impl Heap {
+    /// Looks at the beginning of a bin that was settled after so many frees.
+    pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
+        if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
+            self.enter().mend(class);
+        }
+    }
+
+    /// Whether the first `steps` blocks of a settled bin are a list that ends where it should, and the first `close` of them are
+    /// what they should be.
+    fn looks_right(&self, class: usize, close: u32, steps: u32) -> bool {
+        let held = self.lanes[class].held.get();
+        let mut block = self.bins[class].head.load(Relaxed);
+        // A block is compared with the one that came last at a power of two: so a circle is found in one turn of it or two.
+        let (mut earlier, mut power) = (0, 1);
+        for step in 1..=steps.min(held) {
+            let is_right = block != 0 && block != earlier && self.is_in_bin(class, block);
+            if !is_right || step <= close && self.wrong_in_bin(class, block).is_some() {
+                return false;
+            }
+            if step == power {
+                (earlier, power) = (block, 2 * power);
+            }
+            // SAFETY: a block of this bin.
+            block = unsafe { next_of(block) };
+        }
+        block == 0 || steps < held
+    }
+
+    /// Whether the page map says that `block` may stand in this bin.
+    fn is_in_bin(&self, class: usize, block: usize) -> bool {
+        pagemap::entry(block) == entry_for(self.anchor(), class)
+    }
+
+    /// What is wrong with a block of a bin, if it is seen.
+    fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
+        let (lane, span) = (&self.lanes[class], span_of(block)?);
+        match span.index_of(block) {
+            Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
+            _ if (lane.bump.get()..lane.end.get()).contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
+            _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
+            _ => None,
+        }
+    }
+
+    /// Notes that a settled bin holds `length` blocks. Those it was counted to hold beyond that count as popped: some are lost,
+    /// as if they were in use, and others were never in use when they were freed.
+    pub(super) fn count_lost(&self, class: usize, length: u32) {
+        let lane = &self.lanes[class];
+        let lost = lane.held.replace(length).wrapping_sub(length) as i32;
+        lane.popped.add(i64::from(lost) as u64);
+    }
+
+    /// Opens the circle in which the list of a bin leads, if it does, behind its last block. The block where it closes.
+    fn open_circle(&self, class: usize) -> Option<usize> {
+        let head = self.bins[class].head.load(Relaxed);
+        let after = |block: usize| {
+            // SAFETY: asked of blocks of this bin only.
+            (block != 0 && self.is_in_bin(class, block)).then(|| unsafe { next_of(block) })
+        };
+        // One goes twice as fast as the other, and meets it in the circle; what is as far from there as from the head is the entry.
+        let (mut slow, mut fast) = (after(head)?, after(after(head)?)?);
+        while slow != fast {
+            (slow, fast) = (after(slow)?, after(after(fast)?)?);
+        }
+        after(slow)?;
+        let mut entry = head;
+        while entry != slow {
+            (entry, slow) = (after(entry)?, after(slow)?);
+        }
+        let mut last = entry;
+        while after(last)? != entry {
+            last = after(last)?;
+        }
+        // SAFETY: a block of this bin.
+        unsafe { set_next(last, 0) };
+        Some(entry)
+    }
+}
+
+impl Inside<'_> {
+    /// Mends the list of a settled bin: opens a circle, takes out what should not be there, cuts off what is no block, counts anew; and
+    /// mends the lists of spans that led into the bin. By the owner, or by who acts as the owner.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn mend(&self, class: usize) {
+        let heap = self.heap;
+        let bin = &heap.bins[class];
+        if let Some(twice) = heap.open_circle(class) {
+            let thread = heap.thread.load(Relaxed);
+            guard::report("free", twice, Wrong::FreedTwice(small(class), thread));
+        }
+        let set_behind = |before: usize, next: usize| match before {
+            0 => bin.head.store(next, Relaxed),
+            // SAFETY: a block of this bin.
+            before => unsafe { set_next(before, next) },
+        };
+        let (mut before, mut block, mut length, mut astray) = (0, bin.head.load(Relaxed), 0, false);
+        while block != 0 {
+            if !heap.is_in_bin(class, block) {
+                guard::report("free", before, Wrong::Overwritten(small(class)));
+                set_behind(before, 0);
+                break;
+            }
+            // SAFETY: a block of this bin.
+            let mut next = unsafe { next_of(block) };
+            if let Some(wrong) = heap.wrong_in_bin(class, block) {
+                if matches!(wrong, Wrong::FreedTwice(..)) {
+                    // It was linked into the bin while its span had it; or the bin leads to what went back to its span meanwhile, whose
+                    // link is the span's.
+                    if span_of(block).is_some_and(|span| span.is_linked(block)) {
+                        next = 0;
+                    } else {
+                        astray = true;
+                    }
+                }
+                guard::report("free", block, wrong);
+                set_behind(before, next);
+            } else {
+                (before, length) = (block, length + 1);
+            }
+            block = next;
+        }
+        heap.count_lost(class, length);
+        if astray {
+            heap.lanes[class].partial.iter().filter(|span| !span.list_is_whole()).for_each(Span::relist);
+        }
+    }
+
+    /// Names why `span` did not take a block back.
+    #[cold]
+    pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
+        let place = small(span.class());
+        let wrong = match refusal {
+            Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
+            Refusal::NeverOut => Wrong::NeverHandedOut(place),
+            Refusal::Back => Wrong::FreedTwice(place, 0),
+        };
+        guard::report("free", block, wrong);
+    }
+}

@@ -1,0 +1,11 @@
+/* A small block is freed again when all blocks around it were freed and their memory went back. */
+#include "misuse.h"
+
+int main(void) {
+    void *blocks[10000];
+    for (int i = 0; i < 10000; i++) blocks[i] = malloc(2000);
+    for (int i = 0; i < 10000; i++) free(blocks[i]);
+    malloc_trim(0);
+    free(misused(blocks[5000]));
+    return !heap_works(2000);
+}
