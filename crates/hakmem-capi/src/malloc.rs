@@ -65,10 +65,10 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
             heap::free(block.cast());
             return ptr::null_mut();
         }
-        if heap::usable_size(block.cast()).is_none() || heap::is_free(block as usize) {
-            return realloc_unknown(block, size);
+        match heap::reallocate_if_live(block.cast(), size) {
+            Some(resized) => resized.cast(),
+            None => realloc_unknown(block, size),
         }
-        heap::reallocate(block.cast(), size, 1).cast()
     }
 }
 

@@ -110,6 +110,17 @@ pub fn is_free(address: usize) -> bool {
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
 }
 
+/// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there, or it is known to be free.
+#[inline]
+pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
+    if !is_small(entry) {
+        return super::free::usable_size_of(entry, address);
+    }
+    let span = span_of(address)?;
+    let may_be_live = !is_latest(entry, address) && span.is_out(address);
+    may_be_live.then_some(BLOCK_SIZE[class_in(entry)] as usize)
+}
+
 /// Whether a small block, whose entry this is, is the latest one in its bin, which is this thread's.
 fn is_latest(entry: usize, address: usize) -> bool {
     let anchor = anchor_in(entry);

@@ -60,7 +60,7 @@ pub use gaps::open_gaps;
 pub use idle::{Found, take_from};
 pub use misuse::{free_sized, is_free, look_through_bins, name_misuse};
 pub use pressure::attend;
-pub use realloc::{reallocate, stays};
+pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;

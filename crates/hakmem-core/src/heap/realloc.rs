@@ -4,7 +4,7 @@
 //! The block is its caller's until it is freed here, which is the last thing that happens to it.
 
 use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, pressure};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, misuse, pressure};
 use crate::guard;
 use crate::large;
 use crate::medium;
@@ -39,10 +39,26 @@ fn fits_well(size: usize, usable: usize) -> bool {
 /// # Safety
 /// `block` is a live block, and the caller forgets it unless null comes back.
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
+    let entry = pagemap::entry(block as usize);
+    let Some(old) = free::usable_size_of(entry, block as usize) else { return ptr::null_mut() };
+    // SAFETY: the caller's.
+    unsafe { reallocate_known(block, entry, old, size, align) }
+}
+
+/// The same for a pointer that may be anything; `None` where it is no block of ours, or known to be free.
+///
+/// # Safety
+/// If `block` is a live block, the caller forgets it unless null comes back.
+pub unsafe fn reallocate_if_live(block: *mut u8, size: usize) -> Option<*mut u8> {
+    let entry = pagemap::entry(block as usize);
+    let old = misuse::live_size(entry, block as usize)?;
+    // SAFETY: the caller's.
+    Some(unsafe { reallocate_known(block, entry, old, size, 1) })
+}
+
+unsafe fn reallocate_known(block: *mut u8, entry: usize, old: usize, size: usize, align: usize) -> *mut u8 {
     let address = block as usize;
     debug_assert!(address & (align - 1) == 0);
-    let entry = pagemap::entry(address);
-    let Some(old) = free::usable_size_of(entry, address) else { return ptr::null_mut() };
     if !has_place(size, align) {
         return or_enomem(None);
     }

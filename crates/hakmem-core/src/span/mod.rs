@@ -329,6 +329,11 @@ impl Span {
         self.index_of(address).is_ok_and(|index| self.marks.has(index))
     }
 
+    /// Whether a block begins at `address` that is not known to be back. When it is asked without the lock, as [`holds`](Self::holds).
+    pub fn is_out(&self, address: usize) -> bool {
+        self.index_of(address).is_ok_and(|index| index < self.capacity() as usize && !self.marks.has(index))
+    }
+
     /// Whether the link in a block that is back is the list's, and not one that was written since.
     pub fn is_linked(&self, block: usize) -> bool {
         !self.index_of(block).is_ok_and(|index| self.is_away(index)) && self.list_is_whole()
