@@ -1,6 +1,7 @@
 /* Where a program needs more memory than ever before, what lies idle goes back first: blocks of one kind that were freed do not add to
    the peak of those of another. And a program that changes between the two all the time comes to rest: the kernel has
-   nothing to do for it in the end. Run with a decay of an hour, so that nothing else gives memory back. */
+   nothing to do for it in the end. A request that the system refuses is no peak, and crosses no limit. Run with a decay of an hour, so
+   that nothing else gives memory back. */
 #include "check.h"
 #include <hakmem.h>
 
@@ -32,8 +33,26 @@ static unsigned long kernel_calls(void) {
     return now.kernel_maps + now.kernel_unmaps + now.kernel_purges + now.kernel_remaps;
 }
 
+/* Asks for more than any machine has, where the system refuses that. */
+static void ask_for_too_much(void) {
+    CHECK(hak_limits_set((size_t)1 << 40, 0) == 0, "a soft limit far away");
+    int given = 0;
+    for (int bits = 42; bits < 64; bits++) {
+        void *block = opaque(malloc((size_t)1 << bits));
+        CHECK(block == NULL || bits < 47, "2^%d bytes", bits);
+        free(block);
+        given += block != NULL;
+    }
+    if (given) puts("this system gives what it does not have: there is no refusal to see");
+    hak_limits_t limits;
+    hak_limits_read(&limits);
+    CHECK(given || limits.soft_times == 0, "a limit was crossed %zu times by what was refused", (size_t)limits.soft_times);
+    CHECK(hak_limits_set(0, 0) == 0, "no limit");
+}
+
 int main(void) {
     memset(blocks, 0, sizeof blocks);
+    ask_for_too_much();
     size_t before = peak();
     work(SMALL);
     size_t small = peak() - before;

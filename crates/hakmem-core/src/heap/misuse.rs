@@ -25,6 +25,7 @@ use crate::pagemap;
 use crate::segment;
 use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
 use crate::span::{Refusal, Span, next_of, set_next};
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
 
@@ -255,6 +256,40 @@ impl Heap {
     }
 }
 
+/// Misuse that was noticed under the lock of a heap, which is named when the lock is free: to name it is a call of the kernel.
+pub(super) struct Noticed {
+    count: Cell<usize>,
+    wrongs: [Cell<(usize, Wrong)>; AT_ONCE],
+}
+
+/// What is noticed beyond that in one go is named at once.
+const AT_ONCE: usize = 4;
+
+impl Noticed {
+    pub(super) fn new() -> Noticed {
+        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; AT_ONCE] }
+    }
+
+    /// Notes what is wrong with a block that was freed.
+    #[cold]
+    pub(super) fn note(&self, block: usize, wrong: Wrong) {
+        match self.wrongs.get(self.count.get()) {
+            Some(place) => {
+                place.set((block, wrong));
+                self.count.set(self.count.get() + 1);
+            }
+            None => guard::report("free", block, wrong),
+        }
+    }
+
+    /// Names it all.
+    pub(super) fn name(&self) {
+        for (block, wrong) in self.wrongs.iter().take(self.count.get()).map(Cell::get) {
+            guard::report("free", block, wrong);
+        }
+    }
+}
+
 impl Inside<'_> {
     /// Mends the list of a settled bin: opens a circle, takes out what should not be there, cuts off what is no block, counts anew; and
     /// mends the lists of spans that led into the bin. By the owner, or by who acts as the owner.
@@ -265,7 +300,7 @@ impl Inside<'_> {
         let bin = &heap.bins[class];
         if let Some(twice) = heap.open_circle(class) {
             let thread = heap.thread.load(Relaxed);
-            guard::report("free", twice, Wrong::FreedTwice(small(class), thread));
+            self.noticed.note(twice, Wrong::FreedTwice(small(class), thread));
         }
         let set_behind = |before: usize, next: usize| match before {
             0 => bin.head.store(next, Relaxed),
@@ -275,7 +310,7 @@ impl Inside<'_> {
         let (mut before, mut block, mut length, mut astray) = (0, bin.head.load(Relaxed), 0, false);
         while block != 0 {
             if !heap.is_in_bin(class, block) {
-                guard::report("free", before, Wrong::Overwritten(small(class)));
+                self.noticed.note(before, Wrong::Overwritten(small(class)));
                 set_behind(before, 0);
                 break;
             }
@@ -291,7 +326,7 @@ impl Inside<'_> {
                         astray = true;
                     }
                 }
-                guard::report("free", block, wrong);
+                self.noticed.note(block, wrong);
                 set_behind(before, next);
             } else {
                 (before, length) = (block, length + 1);
@@ -313,6 +348,6 @@ impl Inside<'_> {
             Refusal::NeverOut => Wrong::NeverHandedOut(place),
             Refusal::Back => Wrong::FreedTwice(place, 0),
         };
-        guard::report("free", block, wrong);
+        self.noticed.note(block, wrong);
     }
 }

@@ -85,6 +85,7 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
+use misuse::Noticed;
 use shelf::Shelf;
 
 /// The hot part of a size class in a heap.
@@ -350,12 +351,13 @@ impl Drop for Working {
     }
 }
 
-/// Work on a heap's spans under its lock. Spans that became empty are released when the lock is free again, since that may
-/// take a kernel call.
+/// Work on a heap's spans under its lock. Spans that became empty are released, and misuse is named, when the lock is free again,
+/// since that may take a kernel call.
 struct Inside<'a> {
     heap: &'a Heap,
     held: Option<Held<'a>>,
     retired: SpanList,
+    noticed: Noticed,
 }
 
 impl Heap {
@@ -444,7 +446,7 @@ impl Heap {
     }
 
     fn inside<'a>(&'a self, held: Held<'a>) -> Inside<'a> {
-        Inside { heap: self, held: Some(held), retired: SpanList::default() }
+        Inside { heap: self, held: Some(held), retired: SpanList::default(), noticed: Noticed::new() }
     }
 
     /// Takes the lock as the owner.
@@ -511,6 +513,7 @@ impl Drop for Inside<'_> {
         while let Some(span) = self.retired.pop() {
             refill::release(span);
         }
+        self.noticed.name();
     }
 }
 

@@ -8,7 +8,7 @@ use super::allowance::{CAPACITY, MISS};
 use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small, misuse};
 use crate::bell;
 use crate::decay;
-use crate::guard::{self, Place, Wrong};
+use crate::guard::{Place, Wrong};
 use crate::pagemap;
 use crate::policy;
 use crate::room;
@@ -301,7 +301,7 @@ impl Inside<'_> {
                 count_no_free(class);
                 let thread = self.heap.thread.load(Relaxed);
                 let place = Place::Small(BLOCK_SIZE[class] as usize);
-                guard::report("free", block, Wrong::FreedTwice(place, thread));
+                self.noticed.note(block, Wrong::FreedTwice(place, thread));
             } else if lane.bought.get() != 0 && lane.held.get() < lane.limit.get() {
                 // SAFETY: as above; the bin is the owner's, which this is.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
