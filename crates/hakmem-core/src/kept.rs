@@ -9,7 +9,7 @@
 //! 3. If that does not help, the largest is grown by the kernel: its pages need not be touched for the first time.
 //! 4. At last, what is kept beyond the most that was recently live is unmapped before something is mapped.
 //!
-//! A descriptor says what it is at the moment ([`Phase`]), so that a child just forked can put back what was in the hands of a thread
+//! A descriptor says what it is at the moment (`Phase`), so that a child just forked can put back what was in the hands of a thread
 //! that is no more.
 //!
 //! # Safety

@@ -8,8 +8,8 @@
 //! The word lives in a static or in a mapping that is never unmapped.
 
 use crate::atomic::{
-    AtomicPtr, AtomicU32,
-    Ordering::{AcqRel, Acquire, Release},
+    AtomicBool, AtomicPtr, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use crate::kernel::{Advice, kernel};
 use crate::vm::PAGE;
@@ -25,6 +25,10 @@ const SETTLED: u32 = 2;
 /// The word where the kernel wipes none: there only the handlers know of a fork.
 static NEVER_WIPED: AtomicU32 = AtomicU32::new(SETTLED);
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(&raw const NEVER_WIPED as *mut AtomicU32);
+
+/// Whether a child was put right without a handler, by this process or one that it comes from. It tells whether the kernel wipes: some
+/// that stand in for Linux say that they will, and do not.
+static WIPES: AtomicBool = AtomicBool::new(false);
 
 fn mark() -> &'static AtomicU32 {
     // SAFETY: the static, or a word of a mapping that stays.
@@ -59,6 +63,7 @@ pub fn settle_once(settle: impl FnOnce()) {
     let mark = mark();
     match mark.compare_exchange(WIPED, AT_WORK, AcqRel, Acquire) {
         Ok(_) => {
+            WIPES.store(true, Relaxed);
             settle();
             mark.store(SETTLED, Release);
             crate::futex::rouse_all(mark);
@@ -72,10 +77,13 @@ pub fn settle_once(settle: impl FnOnce()) {
     }
 }
 
-/// For the handler of a fork: the same where there is a mark, since a handler before this one may have allocated; else `settle` puts the
-/// child right.
+/// For the handler of a fork: `settle` puts the child right, unless that was done already because a handler before this one allocated.
 pub fn settle_in_child(settle: impl FnOnce()) {
-    if core::ptr::eq(mark(), &NEVER_WIPED) { settle() } else { settle_once(settle) }
+    if is_unsettled() {
+        settle_once(settle);
+    } else if !WIPES.load(Relaxed) {
+        settle();
+    }
 }
 
 /// Calls `child` in every child made by `fork`, before anything else of the program runs there. Nothing is registered for

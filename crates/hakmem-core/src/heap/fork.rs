@@ -86,9 +86,11 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     adopt::fill_pool(pooled, usize::from(mine.is_some()));
     // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
     let in_slow_path = mine.is_some_and(|heap| heap.busy.load(Relaxed));
-    segment::after_fork_in_child(!in_slow_path, |span| mine.is_some_and(|heap| heap.shelf.has(span)));
+    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.shelf.has(span)));
     end_openings(|heap| in_slow_path && is_mine(heap));
-    kept::after_fork_in_child();
+    if !in_slow_path {
+        kept::after_fork_in_child();
+    }
     allowance::after_fork_in_child();
     count_anew();
     bell::after_fork_in_child();

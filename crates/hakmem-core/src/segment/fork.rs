@@ -7,26 +7,31 @@ use crate::sizes::{SLAB, SLABS};
 use crate::span::Span;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// In a child just forked: releases the slabs that threads which are no more had claimed, if that is to be done, but for free medium
-/// blocks that this thread `keeps`, and publishes what they were about to publish. Descriptors without a segment serve again.
-pub fn after_fork_in_child(release: bool, keeps: impl Fn(&Span) -> bool) {
-    SPARE.reset();
+/// In a child just forked: publishes what threads that are no more were about to publish. Where this thread is `in_slow_path`, in a
+/// signal handler, its own work is half done too. Where it is not, slabs that were claimed are released, but for free medium
+/// blocks that it `keeps`, and descriptors without a segment serve again.
+pub fn after_fork_in_child(in_slow_path: bool, keeps: impl Fn(&Span) -> bool) {
+    if !in_slow_path {
+        SPARE.reset();
+        all().for_each(|segment| segment.put_right(&keeps));
+    }
     for segment in all() {
-        if segment.is_mapped() {
-            if release {
-                segment.release_abandoned(&keeps);
-            }
-        } else {
-            // It may have been in the hands of somebody who was mapping or unmapping; that range is lost.
-            segment.state.store(0, Relaxed);
-            SPARE.push(segment);
-        }
         let index = segment.index.load(Relaxed) as usize;
         room::publish_again(index, &segment.published, segment.summary());
     }
 }
 
 impl Segment {
+    fn put_right(&'static self, keeps: &impl Fn(&Span) -> bool) {
+        if self.is_mapped() {
+            self.release_abandoned(keeps);
+        } else {
+            // It may have been in the hands of somebody who was mapping or unmapping; that range is lost.
+            self.state.store(0, Relaxed);
+            SPARE.push(self);
+        }
+    }
+
     /// Releases the slabs that are claimed and hold nothing: those between a claim and what it was for, and between what is freed and
     /// its release. In a child just forked.
     fn release_abandoned(&'static self, keeps: &impl Fn(&Span) -> bool) {
