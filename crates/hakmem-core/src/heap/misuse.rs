@@ -32,6 +32,8 @@ use hakmem_os::slot;
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
 const FREES_A_STEP: u32 = 16;
+/// Frees from one look at the beginning of a list to the next.
+const FREES_A_LOOK: u64 = 64;
 /// Blocks that are looked at when the process ends: a fraction of a millisecond.
 const STEPS_AT_THE_END: u32 = 4096;
 /// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
@@ -177,8 +179,14 @@ pub fn look_through_bins() {
 }
 
 impl Heap {
-    /// Looks at the beginning of a bin that was settled after so many frees.
+    /// Looks at the beginning of a bin that was settled after so many frees. Bins of large blocks are settled often, so once
+    /// their first frees were looked at, they are looked at no more often than those of small ones.
     pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
+        let all = self.lanes[class].pushed.get();
+        let before = all.wrapping_sub(u64::from(frees));
+        if before >= FREES_A_LOOK && before / FREES_A_LOOK == all / FREES_A_LOOK {
+            return;
+        }
         if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
             self.enter().mend(class);
         }
