@@ -290,6 +290,12 @@ impl Noticed {
         }
     }
 
+    /// Notes that what was freed is no block.
+    #[cold]
+    pub(super) fn note_none(&self, pointer: usize) {
+        self.note(pointer, wrong_with(pointer));
+    }
+
     /// Names it all.
     pub(super) fn name(&self) {
         for (block, wrong) in self.wrongs.iter().take(self.count.get()).map(Cell::get) {

@@ -5,7 +5,7 @@
 
 use super::adopt::count_no_free;
 use super::allowance::{CAPACITY, MISS};
-use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small, misuse};
+use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
 use crate::bell;
 use crate::decay;
 use crate::guard::{Place, Wrong};
@@ -342,7 +342,7 @@ impl Inside<'_> {
             // Where a span was retired since, the block was freed twice.
             let span = span_of(block).filter(|_| pagemap::entry(block) == entry);
             let Some(span) = span else {
-                misuse::name_misuse("free", block as *mut u8);
+                self.noticed.note_none(block);
                 block = 0;
                 break;
             };
