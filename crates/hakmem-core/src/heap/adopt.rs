@@ -92,6 +92,7 @@ pub(super) fn attach() -> Option<&'static Heap> {
 #[cold]
 #[inline(never)]
 pub(super) fn attach_to_free() -> Option<&'static Heap> {
+    fork::look();
     let state = slot::state();
     if state != EXITING && state < FREED_ONCE * FREES_WITHOUT_HEAP {
         slot::set_state(state + FREED_ONCE);

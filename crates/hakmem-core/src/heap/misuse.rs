@@ -108,7 +108,7 @@ fn on_own_shelf(address: usize) -> bool {
 }
 
 /// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
-pub fn is_free(address: usize) -> bool {
+fn is_free(address: usize) -> bool {
     let entry = pagemap::entry(address);
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
 }

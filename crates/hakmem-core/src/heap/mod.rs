@@ -58,7 +58,7 @@ pub use fork::after_fork_in_child;
 pub use free::{free, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from};
-pub use misuse::{free_sized, is_free, look_through_bins, name_misuse};
+pub use misuse::{free_sized, look_through_bins, name_misuse};
 pub use pressure::attend;
 pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
@@ -394,6 +394,7 @@ impl Heap {
 
     /// The same for one that does neither: `None` also where this thread has no heap.
     fn if_there() -> Option<Working> {
+        fork::look();
         Heap::begin_with(adopt::known)
     }
 

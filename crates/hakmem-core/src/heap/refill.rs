@@ -91,7 +91,7 @@ impl Heap {
         }
         self.take_run(class, span);
         // From here on others find the span, who touch it under the lock only; this was done without. They find it as it is now:
-        // this store pairs with the load in `entry_anywhere`.
+        // this store pairs with the load in `pagemap::entry`.
         pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
