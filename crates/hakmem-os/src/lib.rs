@@ -15,26 +15,17 @@ extern crate std;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
 compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
 
+mod arch;
 pub mod atomic;
-pub mod cgroup;
-pub mod confinement;
-pub mod console;
-pub mod cpu;
-pub mod file;
-pub mod fork;
-pub mod futex;
-pub mod helper;
-pub mod kernel;
-pub mod libc_calls;
+mod libc;
 #[cfg(loom)]
 pub mod model;
-pub mod pin;
-pub mod process;
+mod sys;
+
+pub use arch::cpu;
+#[cfg(not(loom))]
+pub use arch::slot;
+pub use libc::glibc::{libc_calls, pin, process, thread};
 #[cfg(loom)]
 pub use model::slot;
-#[cfg(not(loom))]
-pub mod slot;
-mod syscall;
-pub mod task;
-pub mod thread;
-pub mod vm;
+pub use sys::linux::{cgroup, confinement, console, file, fork, futex, helper, kernel, task, vm};

@@ -8,6 +8,7 @@
 //! The thread runs on a mapping that is never unmapped. Its thread pointer points into the same mapping, where all is zero:
 //! code that runs there must not use the slot, `errno`, or any other thread-local variable.
 
+use crate::arch::syscall::syscall;
 use crate::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed},
@@ -15,7 +16,6 @@ use crate::atomic::{
 use crate::futex;
 use crate::kernel::{Call, count, kernel};
 use crate::process;
-use crate::syscall::syscall;
 use core::arch::asm;
 
 /// Bytes of the mapping. The thread pointer lies in the middle: what compiled code may look for near it, such as the stack

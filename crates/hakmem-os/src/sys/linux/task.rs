@@ -11,8 +11,8 @@
 //! The calls write into buffers of this frame. [`Memory::clear`] writes into the memory of another thread, which it proves to be what
 //! it should be just before.
 
+use crate::arch::syscall::syscall;
 use crate::file::{self, File};
-use crate::syscall::syscall;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 

@@ -6,7 +6,7 @@
 //! The functions of the table take addresses; each states what its caller owes. The real ones are the only users of
 //! `crate::syscall` for memory.
 
-use crate::syscall::syscall;
+use crate::arch::syscall::syscall;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 

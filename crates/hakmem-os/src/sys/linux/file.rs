@@ -3,8 +3,8 @@
 //! # Safety
 //! The calls read terminated paths and write into the caller's buffer. A file may be the memory of this process.
 
+use crate::arch::syscall::syscall;
 use crate::kernel::{Call, count};
-use crate::syscall::syscall;
 use core::ffi::CStr;
 
 /// An open file; closed when dropped.

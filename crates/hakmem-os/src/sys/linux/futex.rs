@@ -5,13 +5,13 @@
 //! # Safety
 //! The futex calls refer to the lock's own word, which outlives them.
 
+#[cfg(not(loom))]
+use crate::arch::syscall::syscall;
 use crate::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::kernel::{Call, count};
-#[cfg(not(loom))]
-use crate::syscall::syscall;
 use core::ptr;
 
 const FREE: u32 = 0;

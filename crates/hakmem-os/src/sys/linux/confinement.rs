@@ -4,8 +4,8 @@
 //! # Safety
 //! Each makes the call that its caller asked for, with the caller's arguments.
 
+use crate::arch::syscall::syscall;
 use crate::process::set_errno;
-use crate::syscall::syscall;
 use core::ffi::{c_int, c_long};
 
 /// Whether these arguments of `prctl` install a filter of system calls.

@@ -3,7 +3,7 @@
 //! # Safety
 //! The calls write from buffers of this frame and open paths that are terminated strings.
 
-use crate::syscall::syscall;
+use crate::arch::syscall::syscall;
 use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;

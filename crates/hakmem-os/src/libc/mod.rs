@@ -1,0 +1,2 @@
+//! What differs from one C library to another.
+pub mod glibc;

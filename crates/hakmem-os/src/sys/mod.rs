@@ -1,0 +1,2 @@
+//! What differs from one kernel to another.
+pub mod linux;
