@@ -18,8 +18,7 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::futex::Lock;
 use hakmem_os::slot;
-use hakmem_os::task;
-use hakmem_os::thread::ExitHook;
+use hakmem_os::thread::{self, ExitHook};
 
 static POOL: Stack<Heap> = Stack::new();
 static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
@@ -103,7 +102,7 @@ pub(super) fn attach_to_free() -> Option<&'static Heap> {
 
 fn adopt() -> Option<&'static Heap> {
     let heap = take()?;
-    heap.thread.store(task::id(), Relaxed);
+    heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.set_status(Status::Owned);
     OWNED.fetch_add(1, Relaxed);

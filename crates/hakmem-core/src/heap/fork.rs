@@ -37,7 +37,7 @@ use crate::sizes::{CLASSES, SEGMENT, SLAB, SLABS};
 use crate::turn;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
-use hakmem_os::{fork, task};
+use hakmem_os::{fork, thread};
 
 /// Puts a child right that was made without handlers. One load where this is none.
 #[inline]
@@ -65,7 +65,7 @@ fn settle_late() {
 pub extern "C" fn after_fork_in_child() {
     fork::settle_in_child(|| settle(adopt::known(), true));
     if let Some(heap) = adopt::known() {
-        heap.thread.store(task::id(), Relaxed);
+        heap.thread.store(thread::id(), Relaxed);
     }
 }
 

@@ -28,6 +28,7 @@ use crate::span::{Refusal, Span, next_of, set_next};
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
+use hakmem_os::vm::ADDRESS_BITS;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
@@ -72,7 +73,7 @@ fn wrong_with(address: usize) -> Wrong {
             _ => Wrong::NotInUse,
         };
     }
-    if entry == 0 && address >> 47 != 0 {
+    if entry == 0 && address >> ADDRESS_BITS != 0 {
         return Wrong::Unknown;
     }
     if entry == pagemap::SHELVED && on_own_shelf(address) {

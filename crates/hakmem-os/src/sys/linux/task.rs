@@ -16,17 +16,6 @@ use crate::file::{self, File};
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-/// The calling thread's number, without a system call, which a filter of the program's might not allow; 0 where the C library
-/// does not know the thread.
-///
-/// A thread's processor-time clock is named by its number: see `clock_getcpuclockid(3)` and the kernel's `posix-timers_types.h`.
-pub fn id() -> u32 {
-    let mut clock: libc::clockid_t = 0;
-    // SAFETY: writes the clock's name.
-    let result = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-    if result == 0 { !(clock >> 3) as u32 } else { 0 }
-}
-
 /// Text in a buffer; what does not fit is lost.
 struct Text<const N: usize> {
     bytes: [u8; N],
@@ -311,7 +300,7 @@ mod tests {
         static WOKEN: AtomicU32 = AtomicU32::new(0);
         std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
-                SLEEPER.store(id(), SeqCst);
+                SLEEPER.store(crate::thread::id(), SeqCst);
                 while RUNNING.load(SeqCst) {
                     core::hint::spin_loop();
                 }
@@ -347,13 +336,5 @@ mod tests {
             sleeper.thread().unpark();
         });
         assert_eq!(blocked(u32::MAX >> 4), None, "there is no such thread");
-    }
-
-    #[test]
-    fn a_thread_knows_its_number() {
-        // SAFETY: no arguments.
-        let number = || unsafe { syscall(libc::SYS_gettid, [0; 6]) } as u32;
-        assert_eq!(id(), number());
-        assert!(std::thread::spawn(move || id() == number()).join().expect("no panic"));
     }
 }

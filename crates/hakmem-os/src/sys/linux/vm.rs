@@ -6,8 +6,8 @@
 use crate::kernel::{Advice, kernel};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The page size of every kernel this runs on (x86-64).
-pub const PAGE: usize = 4096;
+/// How many bytes a page has, and how many bits the addresses of a program have.
+pub use crate::arch::{ADDRESS_BITS, PAGE};
 
 /// Where the next aligned mapping would continue downwards: neighbours merge into one kernel mapping.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
