@@ -1,18 +1,20 @@
-//! Raw system calls: they leave `errno` alone, and a program that interposes `mmap` cannot recurse into the allocator.
+//! Raw system calls, for everything the allocator asks of the kernel: they leave `errno` alone, and a program that replaces
+//! `mmap` by a function of its own cannot recurse into the allocator.
 //!
 //! # Safety
-//! One instruction is unsafe here; what a call does to memory is its caller's obligation.
+//! The instruction itself is safe. What a call does to memory is the obligation of its caller.
 
 use core::arch::asm;
+use core::ffi::c_long;
 
-/// Makes system call `number`; the result is the kernel's, `-errno` on failure.
+/// Makes system call `number`. The result is the kernel's: `-errno` on failure.
 ///
 /// # Safety
-/// The arguments must be ones with which this call breaks no memory that Rust code relies on.
+/// The call with these arguments must not change memory that Rust code relies on.
 #[inline]
-pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
+pub unsafe fn syscall(number: c_long, args: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the x86-64 Linux convention: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9; rcx and r11 are lost.
+    // SAFETY: the kernel's convention: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9; rcx and r11 are lost.
     unsafe {
         asm!(
             "syscall",
@@ -25,3 +27,8 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     }
     result
 }
+
+/// System calls in which threads wait for work and that newer architectures do not have, each with the place of the argument that
+/// is a signal mask. See the list in `sys/linux/task.rs`.
+pub const OLDER_WAITS: &[(c_long, Option<usize>)] =
+    &[(libc::SYS_poll, None), (libc::SYS_select, None), (libc::SYS_epoll_wait, None)];

@@ -1,11 +1,15 @@
-//! The system calls by which a program confines itself: filters of system calls, and namespaces that only a process with one thread
-//! may enter. The C library's functions for them, with a word before.
+//! The system calls by which a program confines itself: it installs a filter of system calls, or enters namespaces that only a process
+//! with one thread may enter. The shared library exports functions of these names, which first tell the allocator, and then call the
+//! ones here.
+//!
+//! It relies on the raw system call, and sets `errno` as the C library's functions do.
 //!
 //! # Safety
-//! Each makes the call that its caller asked for, with the caller's arguments.
+//! Each function makes the call that its caller asked for, with the caller's arguments.
 
+use super::kernel::failed;
 use crate::arch::syscall::syscall;
-use crate::process::set_errno;
+use crate::libc::glibc::process::set_errno;
 use core::ffi::{c_int, c_long};
 
 /// Whether these arguments of `prctl` install a filter of system calls.
@@ -13,7 +17,7 @@ pub fn installs_filter(option: c_int) -> bool {
     option == libc::PR_SET_SECCOMP
 }
 
-/// Whether `unshare` with these flags wants a process with one thread: see `unshare(2)`.
+/// Whether `unshare` with these flags requires a process with one thread: see `unshare(2)`.
 pub fn wants_one_thread(flags: c_int) -> bool {
     flags & (libc::CLONE_NEWUSER | libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_VM) != 0
 }
@@ -24,7 +28,7 @@ pub fn wants_one_thread(flags: c_int) -> bool {
 /// As `prctl`.
 pub unsafe fn prctl(option: c_int, arguments: [usize; 4]) -> c_int {
     let [first, second, third, fourth] = arguments;
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for the call.
     answer(unsafe { syscall(libc::SYS_prctl, [option as usize, first, second, third, fourth, 0]) }) as c_int
 }
 
@@ -34,7 +38,7 @@ pub unsafe fn prctl(option: c_int, arguments: [usize; 4]) -> c_int {
 /// As `seccomp`.
 pub unsafe fn seccomp(arguments: [usize; 3]) -> c_long {
     let [operation, flags, filter] = arguments;
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for the call.
     answer(unsafe { syscall(libc::SYS_seccomp, [operation, flags, filter, 0, 0, 0]) }) as c_long
 }
 
@@ -50,52 +54,14 @@ pub fn setns(descriptor: c_int, kind: c_int) -> c_int {
     answer(unsafe { syscall(libc::SYS_setns, [descriptor as usize, kind as usize, 0, 0, 0, 0]) }) as c_int
 }
 
-/// What the C library makes of the kernel's answer: -1 and `errno` for a failure.
+/// Turns the kernel's answer into that of a function of the C library: -1 and `errno` for an error.
 #[doc(hidden)]
 pub extern "C" fn answer(result: isize) -> isize {
-    if (-4095..0).contains(&result) {
+    if failed(result) {
         set_errno(-result as c_int);
         return -1;
     }
     result
-}
-
-/// Defines the exported symbol `syscall`, which makes any call as the C library's does, but for `seccomp`: that goes to the function
-/// given, which gets its three arguments.
-///
-/// It keeps nothing on the stack, since some calls return twice.
-#[macro_export]
-macro_rules! export_syscall {
-    ($seccomp:path) => {
-        /// The C library's `syscall`, which notices when the program is about to install a filter of system calls.
-        ///
-        /// # Safety
-        /// As the call that is made.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn syscall(number: core::ffi::c_long) -> core::ffi::c_long {
-            core::arch::naked_asm!(
-                "mov rax, rdi",
-                "mov rdi, rsi",
-                "mov rsi, rdx",
-                "mov rdx, rcx",
-                "cmp rax, {number}",
-                "je {seccomp}",
-                "mov r10, r8",
-                "mov r8, r9",
-                "mov r9, qword ptr [rsp + 8]",
-                "syscall",
-                "cmp rax, -4095",
-                "jae 2f",
-                "ret",
-                "2: mov rdi, rax",
-                "jmp {answer}",
-                number = const $crate::confinement::SECCOMP,
-                seccomp = sym $seccomp,
-                answer = sym $crate::confinement::answer,
-            )
-        }
-    };
 }
 
 /// The number of the call `seccomp`.

@@ -1,103 +1,100 @@
-//! Forks: a call in each child made by `fork`, and a mark by which any copy of the process's memory is told from the original.
+//! Finds out that this process is the child of a fork in which the allocator's data have not been repaired yet, and lets one thread
+//! repair them.
 //!
-//! `fork` calls the handlers that were registered; `_Fork`, and `clone` without shared memory, call none. So a word lies in a page
-//! that the kernel wipes in each child: it is zero where nothing has been put right yet. A child that shares its parent's
-//! memory, as those of `vfork` do, shares the word too.
+//! `fork` calls the handlers that were registered, but `_Fork` calls none, and neither does `clone` without shared memory. So there is
+//! a mark as well: a word in a page that the kernel fills with zeros in each child (`MADV_WIPEONFORK`). A child that shares the memory
+//! of its parent, as a child of `vfork` does, shares the mark too and repairs nothing.
+//!
+//! ```text
+//!    SETTLED  --fork: the kernel wipes the page-->  WIPED  --settle_once-->  AT_WORK  --repaired-->  SETTLED
+//! ```
+//!
+//! It relies on `kernel` for the page, on `futex` for waiting, and on the C library's `atfork` for the handler.
 //!
 //! # Safety
-//! The word lives in a static or in a mapping that is never unmapped.
+//! The mark is a static, or a word in a mapping that is never unmapped.
 
+use super::futex;
+use super::kernel::{Advice, kernel};
+use super::vm::PAGE;
 use crate::atomic::{
     AtomicBool, AtomicPtr, AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
-use crate::kernel::{Advice, kernel};
-use crate::vm::PAGE;
-use core::ffi::c_void;
+pub use crate::libc::glibc::atfork::call_in_child;
 
-/// In a child, and nobody has put anything right.
+/// This is a child, and nothing has been repaired.
 const WIPED: u32 = 0;
-/// Somebody is about to.
+/// A thread of the child is repairing the data.
 const AT_WORK: u32 = 1;
-/// The process is what it says it is.
+/// Nothing is to be repaired.
 const SETTLED: u32 = 2;
 
-/// The word where the kernel wipes none: there only the handlers know of a fork.
+/// The mark where the kernel wipes no page. It never changes, so only the handler tells of a fork.
 static NEVER_WIPED: AtomicU32 = AtomicU32::new(SETTLED);
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(&raw const NEVER_WIPED as *mut AtomicU32);
 
-/// Whether a child was put right without a handler, by this process or one that it comes from. It tells whether the kernel wipes: some
-/// that stand in for Linux say that they will, and do not.
+/// Whether the mark was found wiped, in this process or in one that it descends from. So the kernel does wipe: some programs that
+/// stand in for the Linux kernel agree to do it and then do not.
 static WIPES: AtomicBool = AtomicBool::new(false);
 
 fn mark() -> &'static AtomicU32 {
-    // SAFETY: the static, or a word of a mapping that stays.
+    // SAFETY: the static, or a word of a mapping that stays. The load pairs with the store in `prepare`.
     unsafe { &*MARK.load(Acquire) }
 }
 
-/// Prepares the mark; once in a process. Without memory, or in a kernel before Linux 4.14, there is none. `mapped` is told of bytes
-/// that are mapped for it.
+/// Makes the mark; called once in a process. There is none where memory is out, and none before Linux 4.14. `mapped` is called with
+/// the number of bytes that were mapped for it.
 pub fn prepare(mapped: fn(usize)) {
     let page = (kernel().map)(0, PAGE, false);
     if page == 0 {
         return;
     }
     mapped(PAGE);
-    // SAFETY: mapped just now.
+    // SAFETY: the page was mapped just now.
     if unsafe { (kernel().advise)(page, PAGE, Advice::WipeOnFork) } {
         let word = page as *mut AtomicU32;
-        // SAFETY: as above; zero is a valid word.
+        // SAFETY: the page was mapped just now; zero is a valid word.
         unsafe { (*word).store(SETTLED, Release) };
+        // Pairs with the load in `mark`: a thread that sees the new mark sees it settled.
         MARK.store(word, Release);
     }
 }
 
-/// Whether this may be a child in which nothing has been put right yet. One load.
+/// Whether this may be a child in which the data have not been repaired. It costs two loads.
+///
+/// The load of the mark pairs with the store at the end of `settle_once`: a thread that sees SETTLED sees the repaired data.
 #[inline]
 pub fn is_unsettled() -> bool {
     mark().load(Acquire) != SETTLED
 }
 
-/// Lets `settle` put the child right, unless another thread does: then waits for it.
+/// Calls `settle` to repair the data, unless another thread does so; then it waits for that thread.
 pub fn settle_once(settle: impl FnOnce()) {
     let mark = mark();
-    match mark.compare_exchange(WIPED, AT_WORK, AcqRel, Acquire) {
+    // Where the exchange fails, Acquire pairs with the store of SETTLED below, as in `is_unsettled`.
+    match mark.compare_exchange(WIPED, AT_WORK, Acquire, Acquire) {
         Ok(_) => {
             WIPES.store(true, Relaxed);
             settle();
             mark.store(SETTLED, Release);
-            crate::futex::rouse_all(mark);
+            futex::rouse_all(mark);
         }
         Err(AT_WORK) => {
             while mark.load(Acquire) == AT_WORK {
-                crate::futex::doze(mark, AT_WORK, None);
+                futex::doze(mark, AT_WORK, None);
             }
         }
         Err(_) => {}
     }
 }
 
-/// For the handler of a fork: `settle` puts the child right, unless that was done already because a handler before this one allocated.
+/// The same for a fork handler, which runs also where the kernel does not wipe the mark. It calls `settle` unless the data are repaired
+/// already, because a handler before this one allocated.
 pub fn settle_in_child(settle: impl FnOnce()) {
     if is_unsettled() {
         settle_once(settle);
     } else if !WIPES.load(Relaxed) {
         settle();
     }
-}
-
-/// Calls `child` in every child made by `fork`, before anything else of the program runs there. Nothing is registered for
-/// the parent: no lock is ever held across a fork.
-pub fn call_in_child(child: unsafe extern "C" fn()) {
-    unsafe extern "C" {
-        // What libc's own `pthread_atfork` calls, for the library that is named last: none, which is never unloaded.
-        fn __register_atfork(
-            prepare: Option<unsafe extern "C" fn()>,
-            parent: Option<unsafe extern "C" fn()>,
-            child: Option<unsafe extern "C" fn()>,
-            library: *const c_void,
-        ) -> i32;
-    }
-    // SAFETY: the function lives as long as the program.
-    unsafe { __register_atfork(None, None, Some(child), core::ptr::null()) };
 }
