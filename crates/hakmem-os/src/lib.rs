@@ -7,15 +7,9 @@
 //! Called by: the cold parts of `hakmem-core`, its fast paths for the slot, and `hakmem-capi` for start-up.
 //! Observable: [`kernel::calls`], the number of kernel calls by kind.
 //!
-//! The folders are split by what changes. The modules, bottom up; each uses only those above it in this list:
-//!
-//! 1. `arch` - one processor architecture: slot, raw system call, start of a thread, jumps, page size, address bits
-//! 2. `atomic` - the words that threads share
-//! 3. `libc` - one C library: thread exit, fork handlers, `errno`, functions looked up
-//! 4. `sys` - one kernel: memory, clock, lock, files, forks, the helper thread
-//!
-//! Other crates see none of these folders. They see the modules that are re-exported below, whose names stay the same on every
-//! platform:
+//! The folders are split by what changes: the processor architecture, the C library, the kernel. Modules are declared bottom-up: each
+//! uses only those above it. Other crates see none of the folders. They see the modules that are re-exported here, whose names are the
+//! same on every platform:
 //!
 //! | For | there is |
 //! |---|---|
@@ -33,12 +27,12 @@ extern crate std;
 #[cfg(all(test, not(loom)))]
 extern crate std;
 
-mod arch;
-pub mod atomic;
-mod libc;
+mod arch; // the processor: slot, raw system call, start of a thread, page size, width of addresses
+pub mod atomic; // the words that threads share
+mod libc; // the C library: thread exit, fork handlers, `errno`, functions that are looked up
+mod sys; // the kernel: memory, clock, lock, files, forks, the helper thread
 #[cfg(loom)]
-pub mod model;
-mod sys;
+pub mod model; // what stands in for some of these in a model
 
 pub use arch::cpu;
 #[cfg(not(loom))]

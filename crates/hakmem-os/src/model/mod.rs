@@ -17,13 +17,7 @@
 //! **The kernel** is a fake. It maps memory from one range, upwards, and maps no address twice in an execution, so that an access to
 //! unmapped memory is noticed.
 //!
-//! It relies on `kernel` for putting the fake in its place. The modules, bottom up; each uses only those above it in this list, and
-//! what is in this file:
-//!
-//! 1. `words` - the atomics and the cell
-//! 2. `slot` - the thread-local slot
-//! 3. `futex` - sleeping until a word changes
-//! 4. `fake` - the kernel
+//! It relies on `kernel` for putting the fake in its place.
 //!
 //! # Safety
 //! loom runs the threads of a model in turn on one real thread, so no two threads use `WORLD` at once. The wrappers are transparent, so

@@ -12,7 +12,7 @@ use std::boxed::Box;
 pub const STATE: usize = 16;
 
 fn words(address: usize) -> &'static [AtomicUsize; 3] {
-    // SAFETY: `address` made the words and leaked them.
+    // SAFETY: leaked by `address`.
     unsafe { &*(address as *const [AtomicUsize; 3]) }
 }
 
@@ -67,7 +67,7 @@ pub fn set_state(value: usize) {
 /// Zeroes the first two words of another thread's slot.
 ///
 /// # Safety
-/// As for `Memory::clear`.
+/// As for the real one.
 pub unsafe fn clear(address: usize) {
     words(address)[..2].iter().for_each(|word| word.store(0, Relaxed));
 }

@@ -1,20 +1,13 @@
 //! The 64-bit x86 architecture, as processor and as a target of the Linux kernel's binary interface.
 //!
-//! `arch/mod.rs` says what each part has to be. The modules, bottom up; each uses only those above it in this list:
-//!
-//! 1. `cpu` - single instructions
-//! 2. `slot` - three thread-local words
-//! 3. `syscall` - the raw system call
-//! 4. `signal` - the kernel's record of what a signal does
-//! 5. `thread` - the start of a thread without the C library
-//! 6. `trampoline` - the exported functions that jump to others
+//! `arch/mod.rs` says what each part has to be. Modules are declared bottom-up: each uses only those above it.
 
-pub mod cpu;
-pub mod signal;
-pub mod slot;
-pub mod syscall;
-pub mod thread;
-mod trampoline;
+pub mod cpu; // single instructions
+pub mod slot; // three thread-local words
+pub mod syscall; // the raw system call
+pub mod signal; // the kernel's record of what a signal does
+pub mod thread; // the start of a thread without the C library
+mod trampoline; // the exported functions that jump to others
 
 /// Every page table of this architecture begins with pages of this size.
 pub const PAGE: usize = 4096;

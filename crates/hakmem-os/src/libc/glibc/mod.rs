@@ -1,15 +1,9 @@
 //! The GNU C library, and what all C libraries on Linux have.
 //!
-//! The modules, bottom up; each uses only those above it in this list:
-//!
-//! 1. `process` - facts about the process, and `errno`
-//! 2. `atfork` - a call in each child made by `fork`
-//! 3. `thread` - a call at the exit of a thread, and a thread's number
-//! 4. `libc_calls` - the library's own allocator, loader and streams
-//! 5. `pin` - keeps the object loaded that this code is in
+//! Modules are declared bottom-up: each uses only those above it.
 
-pub mod atfork;
-pub mod libc_calls;
-pub mod pin;
-pub mod process;
-pub mod thread;
+pub mod process; // facts about the process, and `errno`
+pub mod atfork; // a call in each child made by `fork`
+pub mod thread; // a call at the exit of a thread, and its number
+pub mod libc_calls; // the library's own allocator, loader and streams
+pub mod pin; // keeps the object loaded that this code is in

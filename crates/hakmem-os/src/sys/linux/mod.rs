@@ -1,25 +1,14 @@
 //! The Linux kernel: raw system calls, and the files below `/proc` and `/sys`.
 //!
-//! The modules, bottom up; each uses only those above it in this list:
-//!
-//! 1. `kernel` - memory and clock as a table of functions
-//! 2. `vm` - virtual memory in the shapes that the allocator asks for
-//! 3. `futex` - the lock, and sleeping until a word changes
-//! 4. `file` - small files, read without a heap
-//! 5. `cgroup` - limits of memory and pressure, from files
-//! 6. `task` - what another thread is doing, from files
-//! 7. `console` - text to a file descriptor
-//! 8. `confinement` - calls by which a program confines itself
-//! 9. `fork` - the mark by which a child is told from its parent
-//! 10. `helper` - a thread of the allocator's own
+//! Modules are declared bottom-up: each uses only those above it.
 
-pub mod cgroup;
-pub mod confinement;
-pub mod console;
-mod file;
-pub mod fork;
-pub mod futex;
-pub mod helper;
-pub mod kernel;
-pub mod task;
-pub mod vm;
+pub mod kernel; // memory and clock, as a table of functions
+pub mod vm; // virtual memory in the shapes that the allocator asks for
+pub mod futex; // the lock, and sleeping until a word changes
+mod file; // the kernel's small files, without a heap
+pub mod cgroup; // limits of memory, and pressure
+pub mod task; // what another thread is doing
+pub mod console; // text to a file descriptor
+pub mod confinement; // calls by which a program confines itself
+pub mod fork; // the mark by which a child is told from its parent
+pub mod helper; // a thread of the allocator's own
