@@ -11,7 +11,7 @@
 //! | `ADDRESS_BITS` | How many bits the addresses of a program have, from 33 to 48: the page map has one word for each 4 GiB. |
 //! | `syscall` | `syscall`: the raw system call. `OLDER_WAITS`: the blocking calls that newer architectures no longer have. |
 //! | `signal` | `Action`: the kernel's record of what a signal does. |
-//! | `slot` | Three words of thread-local storage, zero at first. Each access reads or writes its word as a whole, and the compiler moves none across a system call. |
+//! | `slot` | Three words of thread-local storage, one behind the other, zero at first. Each access reads or writes its word as a whole, and the compiler moves none across a system call. Another thread finds the words by `address` and `STATE`. |
 //! | `cpu` | Single instructions: `ticks`, `prefetch`, `shift_right`. |
 //! | `thread` | `start`: a thread on memory of ours, made without the C library. |
 //! | `jump_to_dlopen!`, `jump_to_syscall!` | The bodies of the exported functions `dlopen` and `syscall`, which have to keep registers and stack as their caller left them. They are macros because an exported symbol belongs to the crate that is linked into the shared library. |
@@ -44,7 +44,7 @@ const _: fn(usize) -> usize = slot::add_distance;
 const _: [fn() -> usize; 4] = [slot::distance, slot::heap, slot::state, slot::address];
 const _: [fn(usize); 3] = [slot::set_distance, slot::set_heap, slot::set_state];
 const _: unsafe fn(usize, usize) -> bool = slot::count_down::<0>;
-const _: usize = slot::STATE;
+const _: () = assert!(slot::STATE == 2 * size_of::<usize>());
 
 const _: fn() -> u64 = cpu::ticks;
 const _: fn(usize) = cpu::prefetch;

@@ -11,7 +11,8 @@ use core::ffi::{CStr, c_void};
 use core::mem::transmute;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A function of libc, looked up when it is first used, in the objects that come after this one in the search order.
+/// A function of libc, looked up when it is first used, in the objects that come after this one in the search order. The address is
+/// relaxed: two threads that look it up at once find the same one, and nothing else depends on it.
 pub struct Next {
     name: &'static CStr,
     found: AtomicUsize,
