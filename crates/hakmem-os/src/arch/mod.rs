@@ -17,6 +17,9 @@
 //! | `jump_to_dlopen!`, `jump_to_syscall!` | The bodies of the exported functions `dlopen` and `syscall`, which have to keep registers and stack as their caller left them. They are macros because an exported symbol belongs to the crate that is linked into the shared library. |
 //!
 //! In a model (`cfg(loom)`) the slot is that of `model/slot.rs`, which has the same functions.
+//!
+//! # Safety
+//! This file names unsafe functions to state their types, and calls none. Each file of a folder states what its callers owe.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("HAKMEM packs addresses and counters into words of 64 bits; this target has shorter ones");
