@@ -13,6 +13,7 @@ use hakmem_core::debug;
 use hakmem_core::reclaim::limits;
 use hakmem_core::{heap, stats};
 use hakmem_os::kernel::{Kernel, real, replace};
+use hakmem_os::vm::ADDRESS_BITS;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -37,7 +38,7 @@ static COUNTING: Kernel = Kernel {
     micros: || (call().micros)(),
 };
 
-const END: usize = 1 << 47;
+const END: usize = 1 << ADDRESS_BITS;
 
 /// Sizes and alignments, each too much on its own or together.
 fn requests() -> Vec<(usize, usize)> {
@@ -47,7 +48,7 @@ fn requests() -> Vec<(usize, usize)> {
     let mut requests: Vec<_> =
         too_large.iter().chain(&beyond_isize).flat_map(|size| aligns.map(|align| (*size, align))).collect();
     let small = [0, 1, 100, 40_000, 3 << 20, END / 2];
-    requests.extend((47..64).flat_map(|shift| small.map(|size| (size, 1_usize << shift))));
+    requests.extend((ADDRESS_BITS..64).flat_map(|shift| small.map(|size| (size, 1_usize << shift))));
     requests.extend([(END / 2, END / 2), (END / 2 + 1, END / 2), (END / 4 * 3, END / 4), (END - (2 << 20), 2 << 20)]);
     requests
 }

@@ -12,7 +12,7 @@ use core::ffi::c_void;
 use hakmem_os::futex::readable;
 use hakmem_os::libc_calls;
 use hakmem_os::process;
-use hakmem_os::vm::PAGE;
+use hakmem_os::vm::{ADDRESS_BITS, PAGE};
 
 const PREVIOUS_IN_USE: usize = 1;
 const MAPPED: usize = 2;
@@ -29,7 +29,7 @@ fn word(address: usize) -> Option<usize> {
 
 /// Whether `address` looks in every way like a live block of libc's allocator.
 fn is_libcs(address: usize) -> bool {
-    if !address.is_multiple_of(HEADER) || address < PAGE || address >> 47 != 0 {
+    if !address.is_multiple_of(HEADER) || address < PAGE || address >> ADDRESS_BITS != 0 {
         return false;
     }
     let Some(header) = word(address - size_of::<usize>()) else { return false };

@@ -6,6 +6,7 @@
 //! are address space only since no page of them is touched. All of it is computed and proved at compile time.
 
 use core::ops::Range;
+use hakmem_os::vm::{ADDRESS_BITS, PAGE};
 
 /// Bytes of a slab: the unit in which segments hand out memory and the page map describes it.
 pub const SLAB: usize = 64 << 10;
@@ -28,8 +29,6 @@ pub const TABLE_MAX: usize = 1024;
 pub const STEP_ABOVE: usize = TABLE_MAX / 32;
 /// The largest size served by slabs of a segment; anything above is a mapping of its own.
 pub const MEDIUM_MAX: usize = SEGMENT / 2;
-/// User addresses are below two to the power of this.
-pub const ADDRESS_BITS: usize = 47;
 /// What a size and an alignment are together at most. It lies so far below the end of the address space that what a request
 /// is rounded up to ends there too.
 const REQUEST_MAX: usize = (1 << ADDRESS_BITS) - SLAB;
@@ -128,7 +127,7 @@ const fn block_sizes() -> [u32; CLASSES] {
 
 /// The tail of a span is at most the span divided by this.
 const fn tail_divisor(class: usize) -> usize {
-    if BLOCK_SIZE[class] <= 4096 { 32 } else { 8 }
+    if BLOCK_SIZE[class] as usize <= PAGE { 32 } else { 8 }
 }
 
 const fn span_slabs() -> [u8; CLASSES] {
@@ -203,7 +202,7 @@ mod tests {
             has_place(0, 1) && has_place(REQUEST_MAX - 1, 1) && has_place(1, end / 2) && has_place(end / 4, end / 2)
         );
         assert!((REQUEST_MAX - 1).next_multiple_of(SLAB) < end);
-        for (size, align) in [(end, 1), (end - 4096, 1), (end / 2, end / 2), (0, end), (1, 1 << 63), (usize::MAX, 1)] {
+        for (size, align) in [(end, 1), (end - PAGE, 1), (end / 2, end / 2), (0, end), (1, 1 << 63), (usize::MAX, 1)] {
             assert!(!has_place(size, align), "{size} bytes at a multiple of {align}");
         }
     }

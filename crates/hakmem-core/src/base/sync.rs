@@ -10,6 +10,7 @@ use hakmem_os::atomic::{
     AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
+use hakmem_os::vm::ADDRESS_BITS;
 
 /// A number written by one thread at a time and read by any: a plain increment in machine code.
 #[derive(Default)]
@@ -112,17 +113,19 @@ pub unsafe trait Linked: Sized {
     fn link(&self) -> &AtomicPtr<Self>;
 }
 
-/// A lock-free stack. The head packs an address (multiple of 64, below 2^47) with a 23-bit tag that changes at every pop.
+/// A lock-free stack. The head packs an address with a tag that changes at every pop. The tag has the bits that an address of
+/// an object cannot have: the lowest six, and those above [`ADDRESS_BITS`].
 pub struct Stack<T>(AtomicU64, PhantomData<AtomicPtr<T>>);
 
-const ADDRESS: u64 = 0x7FFF_FFFF_FFC0;
+/// The bits of the head that are the address.
+const ADDRESS: u64 = (1 << ADDRESS_BITS) - 64;
 
 fn pack(address: u64, tag: u64) -> u64 {
-    address | (tag & 63) | (tag >> 6) << 47
+    address | (tag & 63) | (tag >> 6) << ADDRESS_BITS
 }
 
 fn tag_of(word: u64) -> u64 {
-    (word & 63) | (word >> 47) << 6
+    (word & 63) | (word >> ADDRESS_BITS) << 6
 }
 
 impl<T: Linked> Stack<T> {
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_tag_survives_packing() {
-        for tag in [0, 1, 63, 64, (1 << 23) - 1] {
+        for tag in [0, 1, 63, 64, tag_of(u64::MAX)] {
             let word = pack(0x7FFF_1234_5640, tag);
             assert_eq!(tag_of(word), tag);
             assert_eq!(word & ADDRESS, 0x7FFF_1234_5640);

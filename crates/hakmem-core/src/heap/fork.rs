@@ -43,7 +43,7 @@ use crate::reclaim::limits;
 use crate::reclaim::purge_lock;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
-use hakmem_os::{fork, task};
+use hakmem_os::{fork, thread};
 
 /// Puts a child right that was made without handlers. One load where this is none.
 #[inline]
@@ -71,7 +71,7 @@ fn settle_late() {
 pub extern "C" fn after_fork_in_child() {
     fork::settle_in_child(|| settle(this_thread::heap(), true));
     if let Some(heap) = this_thread::heap() {
-        heap.thread.store(task::id(), Relaxed);
+        heap.thread.store(thread::id(), Relaxed);
     }
 }
 

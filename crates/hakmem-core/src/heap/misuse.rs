@@ -29,6 +29,7 @@ use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
 use crate::map::page_map;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
+use hakmem_os::vm::ADDRESS_BITS;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
@@ -73,7 +74,7 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
             _ => Wrong::NotInUse,
         };
     }
-    if entry == 0 && address >> 47 != 0 {
+    if entry == 0 && address >> ADDRESS_BITS != 0 {
         return Wrong::Unknown;
     }
     if entry == page_map::CACHED && in_own_medium_cache(address) {

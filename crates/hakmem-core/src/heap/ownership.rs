@@ -17,7 +17,7 @@ use hakmem_os::atomic::{
     compiler_fence,
 };
 use hakmem_os::slot;
-use hakmem_os::task;
+use hakmem_os::thread;
 
 /// Registers the hook at thread exit. Called with the first heap; more calls do nothing.
 pub fn start() {
@@ -42,7 +42,7 @@ fn attach_to_free() -> Option<&'static Heap> {
 
 fn adopt() -> Option<&'static Heap> {
     let heap = take()?;
-    heap.thread.store(task::id(), Relaxed);
+    heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.set_status(Status::Owned);
     registry::note_owned();

@@ -56,7 +56,7 @@ pub unsafe fn make<T>() -> Option<&'static T> {
 
 /// Takes a zeroed range for a `T`, which is this caller's alone; `None` when the system has no memory.
 fn take<T>() -> Option<*mut T> {
-    const { assert!(size_of::<T>() <= CHUNK / 2 && align_of::<T>() <= 4096) };
+    const { assert!(size_of::<T>() <= CHUNK / 2 && align_of::<T>() <= vm::PAGE) };
     let mut next = NEXT.load(Acquire);
     loop {
         let at = next.next_multiple_of(align_of::<T>());

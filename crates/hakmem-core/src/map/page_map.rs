@@ -30,6 +30,7 @@ use hakmem_os::atomic::{
     AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use hakmem_os::vm::ADDRESS_BITS;
 use hakmem_os::{cpu, vm};
 
 /// Entry of a medium block's first slab.
@@ -41,9 +42,7 @@ pub const FREED: usize = 3;
 /// Entry of the first slab of a medium block that is free and on a shelf.
 pub const CACHED: usize = 4;
 
-/// Bits of an address that the kernel gives to a program.
-const ADDRESS_BITS: u32 = 47;
-/// Those of them that are the place within a leaf.
+/// Bits of an address that are the place within a leaf.
 const LEAF_BITS: u32 = 32;
 /// Bytes of address space that a leaf describes.
 const LEAF: usize = 1 << LEAF_BITS;

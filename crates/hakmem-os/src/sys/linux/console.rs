@@ -1,9 +1,11 @@
-//! Text to a file descriptor without a heap: a line or a report, built in a fixed buffer and written with raw calls.
+//! Writes text to a file descriptor without a heap: a message or a report.
+//!
+//! It relies on a buffer of fixed size and on raw system calls.
 //!
 //! # Safety
-//! The calls write from buffers of this frame and open paths that are terminated strings.
+//! The calls read buffers of this module's own and paths that are terminated strings.
 
-use crate::syscall::syscall;
+use crate::arch::syscall::syscall;
 use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -11,11 +13,12 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const STDERR: i32 = libc::STDERR_FILENO;
 
-/// Which file standard error was at the first look: device and inode, both plus one; [`CLOSED`] if it was none, 0 before that look.
+/// Which file standard error was when it was first looked at: its device and its inode, each plus one. [`CLOSED`] if it was no file,
+/// and zeros before the first look. Both words are set when the library is loaded, so they are relaxed.
 static STDERR_FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 const CLOSED: [u64; 2] = [u64::MAX; 2];
 
-/// The file at descriptor `fd`.
+/// Which file is open at descriptor `fd`.
 fn file_at(fd: i32) -> [u64; 2] {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     let arguments = [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
@@ -24,7 +27,7 @@ fn file_at(fd: i32) -> [u64; 2] {
     if result == 0 { [stat.st_dev + 1, stat.st_ino + 1] } else { CLOSED }
 }
 
-/// Looks which file standard error is. Called when the library is loaded, before the program can open anything.
+/// Remembers which file standard error is. Called when the library is loaded, before the program can open files.
 pub fn remember_stderr() {
     STDERR_FILE.iter().zip(file_at(STDERR)).for_each(|(place, part)| place.store(part, Relaxed));
 }
@@ -33,14 +36,15 @@ pub fn remember_stderr() {
 fn stderr_at_start() -> [u64; 2] {
     let known = || STDERR_FILE.each_ref().map(|part| part.load(Relaxed));
     if known() == [0, 0] {
-        // Another library's initialiser runs before ours.
+        // The initialiser of another library may run before ours.
         remember_stderr();
     }
     known()
 }
 
-/// A copy of standard error, closed on exec, out of the way of the numbers that programs count on: some close theirs before
-/// they end, and another file may then have its number. Standard error itself where there can be no copy.
+/// Copies the descriptor of standard error and returns the copy, or the original where it cannot be copied. Some programs close
+/// standard error before they end, and another file may then get its number. The copy has a number that programs do not rely on, and
+/// is closed on exec.
 pub fn keep_stderr() -> i32 {
     const OUT_OF_THE_WAY: usize = 200;
     for from in [OUT_OF_THE_WAY, 3] {
@@ -54,7 +58,7 @@ pub fn keep_stderr() -> i32 {
     STDERR
 }
 
-/// A buffered writer to a file descriptor. What is still in the buffer is written when it is dropped.
+/// A buffered writer to a file descriptor. When it is dropped it writes what is still in its buffer.
 pub struct Console {
     fd: i32,
     owned: bool,
@@ -68,37 +72,37 @@ impl Console {
         Console { fd, owned: false, used: 0, buffer: [0; 1024] }
     }
 
-    /// Writes to standard error, if that is still the file that it was when the library was loaded. A program may have been
-    /// started without one, or have closed it, and opened a file of its own that got its number: words of ours would damage that.
+    /// Writes to standard error, if that is still the file that it was when the library was loaded. A program may have been started
+    /// without standard error, or have closed it, and have opened a file that got its number: our text would damage that file.
     pub fn stderr() -> Option<Console> {
         Console::stderr_kept_at(STDERR)
     }
 
-    /// The same for a copy that [`keep_stderr`] made.
+    /// Writes to a copy of standard error that [`keep_stderr`] made, on the same condition.
     pub fn stderr_kept_at(fd: i32) -> Option<Console> {
         let file = stderr_at_start();
         (file != CLOSED && file_at(fd) == file).then(|| Console::new(fd))
     }
 
-    /// Writes to standard error, also to another file that the program put in its place: for what the program asks for. A
-    /// program that was started without one never had it, and its number is that of some file.
+    /// Writes to standard error, even if the program has put another file in its place: for output that the program asks for. `None`
+    /// if the program was started without standard error, since its number may then belong to any file.
     pub fn stderr_of_program() -> Option<Console> {
         (stderr_at_start() != CLOSED).then(|| Console::new(STDERR))
     }
 
-    /// Appends to the file at `path`, made if need be; `None` when it cannot be opened.
+    /// Appends to the file at `path`, which is created if it does not exist; `None` where it cannot be opened.
     pub fn append(path: &CStr) -> Option<Console> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
         let at = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0o644, 0, 0];
         // SAFETY: a terminated path.
         let fd = unsafe { syscall(libc::SYS_openat, at) };
-        // Several processes of one program may report to the same file: each in one piece. Closing lets go.
+        // Several processes of one program may report to the same file, and each report is to be in one piece. Closing the file unlocks it.
         // SAFETY: no memory is involved.
         unsafe { syscall(libc::SYS_flock, [fd as usize, libc::LOCK_EX as usize, 0, 0, 0, 0]) };
         (fd >= 0).then(|| Console { owned: true, ..Console::new(fd as i32) })
     }
 
-    /// Writes what is buffered.
+    /// Writes what is in the buffer. What the kernel does not take is lost.
     pub fn flush(&mut self) {
         let mut written = 0;
         while written < self.used {
@@ -134,7 +138,7 @@ impl Drop for Console {
     fn drop(&mut self) {
         self.flush();
         if self.owned {
-            // SAFETY: this descriptor is ours.
+            // SAFETY: nothing else uses this descriptor.
             unsafe { syscall(libc::SYS_close, [self.fd as usize, 0, 0, 0, 0, 0]) };
         }
     }

@@ -1,13 +1,16 @@
-//! Small files of the kernel's, read without a heap.
+//! Files of the kernel, read and written without a heap.
+//!
+//! It relies on raw system calls, all of which are counted.
 //!
 //! # Safety
-//! The calls read terminated paths and write into the caller's buffer. A file may be the memory of this process.
+//! The calls read terminated paths and write into the caller's buffer. A file may be the memory of this process: writing to it is
+//! unsafe.
 
-use crate::kernel::{Call, count};
-use crate::syscall::syscall;
+use super::kernel::{Call, count};
+use crate::arch::syscall::syscall;
 use core::ffi::CStr;
 
-/// An open file; closed when dropped.
+/// An open file, which is closed when it is dropped.
 pub(crate) struct File(usize);
 
 impl File {
@@ -20,7 +23,7 @@ impl File {
         (fd >= 0).then_some(File(fd as usize))
     }
 
-    /// Reads what comes next: 0 bytes at the end, `None` where reading fails.
+    /// Reads the next bytes and returns how many: 0 at the end of the file, `None` where reading fails.
     fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
@@ -28,7 +31,7 @@ impl File {
         usize::try_from(unsafe { syscall(libc::SYS_read, at) }).ok()
     }
 
-    /// Fills the buffer from `place`; false where that is not possible.
+    /// Fills the buffer with what is at `place` in the file; false where that is not possible.
     pub(crate) fn read_at(&self, place: usize, buffer: &mut [u8]) -> bool {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), place, 0, 0];
@@ -36,14 +39,14 @@ impl File {
         unsafe { syscall(libc::SYS_pread64, at) == buffer.len() as isize }
     }
 
-    /// Writes all of `bytes` at `place`; false where that is not possible.
+    /// Writes all of `bytes` to `place` in the file; false where that is not possible.
     ///
     /// # Safety
-    /// If the file is this process's memory, what lies there may be written.
+    /// If the file is the memory of this process, the bytes at `place` may be overwritten.
     pub(crate) unsafe fn write_at(&self, place: usize, bytes: &[u8]) -> bool {
         count(Call::Other);
         let at = [self.0, bytes.as_ptr() as usize, bytes.len(), place, 0, 0];
-        // SAFETY: reads the bytes; what is written is the caller's.
+        // SAFETY: reads the bytes; the caller vouches for what is overwritten.
         unsafe { syscall(libc::SYS_pwrite64, at) == bytes.len() as isize }
     }
 }
@@ -51,16 +54,17 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         count(Call::Other);
-        // SAFETY: this descriptor is ours.
+        // SAFETY: nothing else uses this descriptor.
         unsafe { syscall(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
     }
 }
 
-/// Calls `see` with each line of the file at `path`, without its end, cut off after `LONGEST` bytes, until it says that it has
-/// seen enough; nothing where the file cannot be read. It needs little stack, which a thread that trims may have.
+/// Calls `see` with each line of the file at `path`, until `see` returns true for "enough" or the file ends. A line comes without its
+/// newline, and without what follows its first `LONGEST` bytes. Where the file cannot be opened there are no lines. It needs little
+/// stack, because a thread that calls `malloc_trim` may have little.
 ///
-/// A short read does not end a file, as the kernel may make one anywhere; a line that is complete is whole however it was read.
-/// Where a read fails in the middle of a line, that line is not seen: half a number would be another number.
+/// The kernel may return fewer bytes than were asked for anywhere in a file, so only a read of no bytes is the end. Where a read fails
+/// in the middle of a line, `see` does not get that line: half a number would be another number.
 pub fn lines<const LONGEST: usize>(path: &CStr, mut see: impl FnMut(&[u8]) -> bool) {
     let Some(file) = File::open(path, libc::O_RDONLY) else { return };
     let (mut chunk, mut line, mut used) = ([0; 256], [0; LONGEST], 0);

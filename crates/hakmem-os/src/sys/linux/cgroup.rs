@@ -1,51 +1,54 @@
-//! What the system says about memory: the limits of the process's control group and of those around it, how much of them
-//! is used, and how much time is lost to the shortage of it.
+//! What the system says about memory: the limits of the process's control group and of the groups that contain it, how much of the
+//! limits is used, and how much time is lost because memory is short.
 //!
-//! Files and their meaning are those of the kernel's documentation, "Control Group v2", "Memory Resource Controller" (v1) and
-//! "PSI". Where one is missing, unreadable or not what it should be, it says nothing: no limit, no pressure. The hierarchies
-//! are looked for where systemd and every container runtime mount them, below /sys/fs/cgroup.
+//! It relies on files of the kernel, described in its documentation under "Control Group v2", "Memory Resource Controller" (v1) and
+//! "PSI". A file that is missing, unreadable or malformed counts as no limit and no pressure. The hierarchies are looked for below
+//! /sys/fs/cgroup, where systemd and every container runtime mount them.
 //!
-//! A group's path is the host's where a container has no cgroup namespace, and is not there then; what a container sees at the
-//! mount point is its own group. So the walk goes from the group upwards, takes what it finds, and ends at the mount point.
+//! In a container without a cgroup namespace, the path of the group is that of the host and does not exist in the container, which
+//! sees its own group at the mount point. So the walk begins at the group's path, goes up to the mount point, and uses each folder that
+//! exists.
 
-use crate::file;
+use super::file;
 use core::ffi::CStr;
 
-/// What the system says, in bytes; `usize::MAX` is no limit.
+/// What the system says, in bytes; `usize::MAX` means that there is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reading {
-    /// Above this the kernel slows the group down: the least `memory.high` on the way up, v1's soft limit.
+    /// Above this the kernel slows the group down: the smallest `memory.high` of the group and those around it, or v1's soft limit.
     pub high: usize,
-    /// Above this the kernel ends processes of the group: the least `memory.max` on the way up, v1's limit.
+    /// Above this the kernel ends processes of the group: the smallest `memory.max` of these groups, or v1's limit.
     pub max: usize,
-    /// The share of the limits that was asked for, in the group that has the least room left up to it.
+    /// The limit that the caller compares with: `high`, or the wanted share of `max` if that is smaller. It is the limit of the group
+    /// that has the least room left below it.
     pub limit: usize,
-    /// What that group uses; where that is near the limit or above it, without what the kernel can drop, such as pages of files.
+    /// What that group uses. Near the limit or above it, this leaves out what the kernel can drop, such as pages of files.
     pub used: usize,
-    /// How much time some thread waits for memory, as a mean over ten seconds: hundredths of a percent.
+    /// The share of time in which some thread waits for memory, as a mean over ten seconds, in hundredths of a percent.
     pub pressure: usize,
 }
 
 impl Reading {
-    /// What a system without limits and without pressure says.
+    /// The reading of a system without limits and without pressure.
     pub const NOTHING: Reading = Reading { high: usize::MAX, max: usize::MAX, limit: usize::MAX, used: 0, pressure: 0 };
 
+    /// What is left below the limit.
     fn room(&self) -> usize {
         self.limit.saturating_sub(self.used)
     }
 
-    /// Whether what is left of the limit is an eighth of it or less.
+    /// Whether an eighth of the limit or less is left.
     pub fn is_near(&self) -> bool {
         self.room() <= self.limit / 8
     }
 }
 
-/// The names that a version of control groups has for the same things.
+/// The names of the files in one version of control groups.
 struct Names {
     high: &'static [u8],
     max: &'static [u8],
     used: &'static [u8],
-    /// Keys in memory.stat of what the kernel can drop.
+    /// The keys in memory.stat for memory that the kernel can drop.
     droppable: [&'static [u8]; 3],
 }
 
@@ -63,12 +66,12 @@ const V1: Names = Names {
 };
 
 const MOUNT: &[u8] = b"/sys/fs/cgroup";
-/// Where version 1 has memory, and where version 2 is beside it.
+/// The memory hierarchy of version 1, and the hierarchy of version 2 beside it.
 const MOUNT_V1: &[u8] = b"/sys/fs/cgroup/memory";
 const MOUNT_BESIDE: &[u8] = b"/sys/fs/cgroup/unified";
 
-/// Reads all of it: the limits if `percent` of them, counted from their maximum, is to be compared, the pressure if asked for.
-/// Paths begin with `root`: empty but in tests.
+/// Reads the limits, unless `percent` is 0, and the pressure if `with_pressure` is set. `percent` is the share of the maximum that the
+/// caller wants to compare with. Paths begin with `root`, which is empty except in tests.
 pub fn read(root: &[u8], percent: usize, with_pressure: bool) -> Reading {
     let mut reading = Reading::NOTHING;
     let (mut v1, mut v2) = (Path::new(root, MOUNT_V1), Path::new(root, MOUNT));
@@ -92,9 +95,10 @@ pub fn read(root: &[u8], percent: usize, with_pressure: bool) -> Reading {
     reading
 }
 
-/// Adds this process's groups to the mount points; whether version 1 has memory, and then version 2 is mounted beside it.
+/// Appends the groups of this process to the mount points. Returns whether version 1 controls memory; version 2 is then mounted beside
+/// it.
 ///
-/// The kernel tells version 2's group last. If it did not, version 1's would not be found, and neither would a limit.
+/// The kernel lists the group of version 2 last. If it did not, the group of version 1 would not be found, and so no limit.
 fn find_groups(root: &[u8], v1: &mut Path, v2: &mut Path) -> bool {
     let mut has_v1 = false;
     Path::new(root, b"/proc/self/cgroup").lines(b"", |line| match group_in(line) {
@@ -113,7 +117,8 @@ fn find_groups(root: &[u8], v1: &mut Path, v2: &mut Path) -> bool {
     has_v1
 }
 
-/// The group in a line of /proc/self/cgroup, if it is that of version 2 (true) or of version 1's memory (false).
+/// The group in a line of /proc/self/cgroup, with true if it is the group of version 2 and false if it is the memory group of version
+/// 1. `None` for other lines.
 fn group_in(line: &[u8]) -> Option<(bool, &[u8])> {
     let mut parts = line.splitn(3, |byte| *byte == b':');
     let (number, controllers, group) = (parts.next()?, parts.next()?, parts.next()?);
@@ -122,7 +127,7 @@ fn group_in(line: &[u8]) -> Option<(bool, &[u8])> {
     (unified || memory).then_some((unified, group))
 }
 
-/// Brings one group's limits into the reading.
+/// Adds the limits of one group to the reading.
 fn add_level(reading: &mut Reading, path: &mut Path, names: &Names, percent: usize) {
     let (high, max) = (limit_in(path, names.high), limit_in(path, names.max));
     reading.high = reading.high.min(high);
@@ -133,7 +138,7 @@ fn add_level(reading: &mut Reading, path: &mut Path, names: &Names, percent: usi
     }
     let Some(used) = number_in(path, names.used) else { return };
     let mut level = Reading { limit, used, ..*reading };
-    // Without what can be dropped it is less still; that costs the kernel more to say, so it is asked only where it matters.
+    // The kernel needs longer to say how much of this it can drop, so it is asked only where that matters.
     if level.is_near() {
         level.used = used.saturating_sub(droppable_in(path, names));
     }
@@ -143,7 +148,7 @@ fn add_level(reading: &mut Reading, path: &mut Path, names: &Names, percent: usi
     }
 }
 
-/// The number in a file that has nothing else in it.
+/// The number in a file that contains nothing else.
 fn number_in(path: &mut Path, file: &[u8]) -> Option<usize> {
     let mut found = None;
     path.lines(file, |line| {
@@ -153,13 +158,13 @@ fn number_in(path: &mut Path, file: &[u8]) -> Option<usize> {
     found
 }
 
-/// The limit in a file; `usize::MAX` for "max" and for version 1's way to say it.
+/// The limit in a file. `usize::MAX` for "max", and for the huge number by which version 1 says that there is no limit.
 fn limit_in(path: &mut Path, file: &[u8]) -> usize {
     const NO_LIMIT_V1: usize = 1 << 62;
     number_in(path, file).filter(|number| *number < NO_LIMIT_V1).unwrap_or(usize::MAX)
 }
 
-/// The sum of what the kernel can drop, out of memory.stat.
+/// How much memory the kernel can drop, by memory.stat.
 fn droppable_in(path: &mut Path, names: &Names) -> usize {
     let (mut sum, mut left) = (0_usize, names.droppable.iter().filter(|key| !key.is_empty()).count());
     path.lines(b"/memory.stat", |line| {
@@ -176,7 +181,7 @@ fn droppable_in(path: &mut Path, names: &Names) -> usize {
     sum
 }
 
-/// "some avg10" of a pressure file, in hundredths of a percent; `None` where there is no such file, or one without it.
+/// The value "some avg10" of a pressure file, in hundredths of a percent; `None` where the file or the value is missing.
 fn pressure_in(path: &mut Path, file: &[u8]) -> Option<usize> {
     let mut found = None;
     path.lines(file, |line| {
@@ -188,7 +193,7 @@ fn pressure_in(path: &mut Path, file: &[u8]) -> Option<usize> {
     found
 }
 
-/// Decimal digits and nothing else.
+/// The number in a text of decimal digits and nothing else.
 fn number(text: &[u8]) -> Option<usize> {
     let digit = |sum: Option<usize>, byte: &u8| {
         let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
@@ -197,22 +202,22 @@ fn number(text: &[u8]) -> Option<usize> {
     if text.is_empty() { None } else { text.iter().fold(Some(0), digit) }
 }
 
-/// A number with two digits behind the point, as the kernel prints it, times a hundred.
+/// A hundred times a number with two digits behind its point, which is how the kernel prints a percentage.
 fn hundredths(text: &[u8]) -> Option<usize> {
     let point = text.iter().position(|byte| *byte == b'.')?;
     let (whole, rest) = (number(&text[..point])?, &text[point + 1..]);
     if rest.len() == 2 { whole.checked_mul(100)?.checked_add(number(rest)?) } else { None }
 }
 
-/// Bytes of the longest line and of the longest path; longer ones lead nowhere. They are on the stack of whoever looks.
+/// Bytes of the longest line and of the longest path; longer ones count as missing. Both are on the stack of the caller.
 const LONGEST: usize = 512;
 
-/// A path in a buffer: a mount point, a group below it, a file in that.
+/// A path in a buffer: a mount point, then a group, then a file.
 struct Path {
     bytes: [u8; LONGEST],
     /// Length of the mount point.
     mount: usize,
-    /// Length of all.
+    /// Length of the whole path.
     length: usize,
     /// Whether the walk upwards has begun.
     entered: bool,
@@ -227,7 +232,7 @@ impl Path {
         path
     }
 
-    /// Appends as far as there is room for all of it and a zero.
+    /// Appends `text` if there is room for all of it and a zero. Returns whether there is.
     fn append(&mut self, text: &[u8]) -> bool {
         let end = self.length + text.len();
         let fits = end < LONGEST;
@@ -238,7 +243,8 @@ impl Path {
         fits
     }
 
-    /// Goes to `group` below the mount point. A group outside of the process's namespace is told by dots: it is not there.
+    /// Goes to `group` below the mount point. The path of a group outside the process's namespace contains "..": such a group does not
+    /// exist below the mount point, so the path stays there.
     fn enter(&mut self, group: &[u8]) {
         self.length = self.mount;
         let outside = group.split(|byte| *byte == b'/').any(|name| name == b"..");
@@ -247,7 +253,7 @@ impl Path {
         }
     }
 
-    /// The group at the first call, its parent at each one after; false above the mount point.
+    /// Stays at the group at the first call, and goes to the parent at each later one. False above the mount point.
     fn group_or_parent(&mut self) -> bool {
         if core::mem::replace(&mut self.entered, true) {
             if self.length <= self.mount {
@@ -259,7 +265,7 @@ impl Path {
         true
     }
 
-    /// Calls `see` with the lines of `file` here until it has seen enough, if it can be read; the path stays as it is.
+    /// Calls `see` with each line of `file` in this folder, until `see` returns true for "enough". The path is the same afterwards.
     fn lines(&mut self, file: &[u8], see: impl FnMut(&[u8]) -> bool) {
         let length = self.length;
         let fits = self.append(file);
@@ -278,7 +284,7 @@ mod tests {
     use std::string::String;
     use std::{env, format, fs, process};
 
-    /// A directory that stands for the system's root; it goes when dropped.
+    /// A directory that stands in for the system's root. It is removed when it is dropped.
     struct Fake(PathBuf);
 
     impl Fake {

@@ -1,12 +1,19 @@
-//! The thread-local slot: a few words of initial-exec TLS, the same on every thread all zero until written.
+//! The thread-local slot: three words for each thread, by which the fast paths find the heap of the thread. All three are zero
+//! until they are written.
 //!
-//! `thread_local!` in a shared library calls `__tls_get_addr` on each access and registers destructors that allocate. These
-//! words are reached by two instructions in a shared library, and the linker turns them into a constant offset in an
-//! executable.
+//! They are thread-local storage of the initial-exec model, reached by two instructions in a shared library; in an executable the
+//! linker replaces the first one by a constant offset. `thread_local!` would call `__tls_get_addr` on each access in a shared
+//! library, and register destructors, which allocates.
+//!
+//! ```text
+//!   offset 0    distance   from a static base to the heap of this thread    zeroed by the scavenger
+//!   offset 8    heap       the address of that heap                         zeroed by the scavenger
+//!   offset 16   state      what the heap stores about this thread           written by this thread only
+//! ```
 //!
 //! # Safety
-//! The assembly reads and writes this thread's own words only, each by one instruction. The scavenger zeroes the first two words of
-//! threads that wait in system calls. So a read must not be moved across such a call: it is not declared pure.
+//! The assembly accesses only words of its own thread, each by one instruction. The scavenger zeroes the first two words of threads
+//! that wait in system calls. So a read must not move across such a call, and none of them is declared `pure`.
 
 use core::arch::{asm, global_asm};
 
@@ -23,8 +30,8 @@ global_asm!(
 
 /// `base` plus the first word, in one addition.
 ///
-/// The first word holds the distance from a static base to this thread's heap: a thread without a heap has zero there, and
-/// so finds the static, empty heap at `base` itself without a test.
+/// The first word holds the distance from a static base to this thread's heap. A thread without a heap has zero there, and so it
+/// finds the static, empty heap at `base` itself: no test is needed.
 #[inline(always)]
 pub fn add_distance(base: usize) -> usize {
     let sum;
@@ -77,17 +84,22 @@ macro_rules! word {
 }
 
 word!(distance, set_distance, "0", "the distance from the static base to this thread's heap; zero without one.");
-word!(heap, set_heap, "8", "the address of this thread's heap; zero without one, or when it must be looked for.");
-word!(state, set_state, "16", "what the heap keeps for itself about this thread; zero at first.");
+word!(
+    heap,
+    set_heap,
+    "8",
+    "the address of this thread's heap; zero without one, or when the heap has to be looked for."
+);
+word!(state, set_state, "16", "what the heap stores about this thread; zero at first.");
 
-/// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero: one instruction and
-/// the jump. The compiler makes three of the same in atomics, and computes the address apart.
+/// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero. It is one instruction and a
+/// jump; from a load, a subtraction and a store of an atomic the compiler makes three, and one more for the address.
 ///
 /// # Safety
-/// There is such a word, aligned, which lives and which only this thread writes.
+/// The word exists, is aligned, and is written by this thread only.
 #[inline(always)]
 pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> bool {
-    // SAFETY: the caller's; a plain 32-bit store, which other threads may see early or late but never torn.
+    // SAFETY: the caller's; other threads may read the word, and see the value before or after, never a mix of both.
     unsafe {
         asm!(
             "dec dword ptr [{base} + {distance} + {offset}]",
@@ -102,13 +114,13 @@ pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> b
     false
 }
 
-/// How many bytes behind the first word the state lies.
+/// The offset of the third word, in bytes. The two words in front of it take up all of the bytes before it.
 pub const STATE: usize = 16;
 
 /// The address of this thread's first word.
 pub fn address() -> usize {
     let address;
-    // SAFETY: reads the thread's pointer to itself, which the ABI keeps at its beginning; no memory is written.
+    // SAFETY: reads the thread pointer, whose own value the ABI has at its beginning; no memory is written.
     unsafe {
         asm!(
             "mov {address}, qword ptr fs:[0]",

@@ -1,36 +1,39 @@
-//! Keeping the object that this code is in loaded: a plugin that has the allocator inside may be closed while threads, blocks, the
-//! hook at thread exit and the handler of forks still refer to it.
+//! Keeps the object loaded that this code is in. A program may close a plugin that contains the allocator while threads, blocks, the
+//! hook at thread exit and the fork handler still refer to it.
+//!
+//! It relies on the records that the loader shows by `dl_iterate_phdr`, and on `dlopen` of an object that is already loaded.
 //!
 //! # Safety
-//! The loader's records are read while it calls back with them; it lets nothing go meanwhile.
+//! The loader's records are read while the loader calls back with them; it unloads nothing meanwhile.
 
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 use core::slice;
 
-/// What the loader says of the object that an address lies in.
+/// What the loader says about the object that contains an address.
 struct Seen {
     address: usize,
-    /// How many objects came before it. The program comes first.
+    /// How many objects the loader showed before it. The program comes first.
     before: usize,
     name: *const libc::c_char,
+    /// Whether it is never unloaded anyway.
     stays: bool,
 }
 
-/// `DT_FLAGS_1` and its flag of an object that is never unloaded, from glibc's `elf.h`.
+/// The tag `DT_FLAGS_1`, and in its value the flag for an object that is never unloaded: from glibc's `elf.h`.
 const FLAGS_1: i64 = 0x6fff_fffb;
 const NO_DELETE: u64 = 8;
 
-/// Keeps this object loaded for good, if it is neither the program nor one that says so itself: by opening it once more, which is
-/// never closed. By an initialiser, before which nobody can close it.
+/// Keeps this object loaded for ever, unless it is the program itself or marked as never unloaded: it is opened once more and never
+/// closed. Called by an initialiser, since nobody can close the object before that has run.
 pub fn pin() {
     let mut seen = Seen { address: pin as *const () as usize, before: 0, name: ptr::null(), stays: true };
     // SAFETY: `look` gets the record that it writes to.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut seen).cast()) };
     if !seen.stays && !seen.name.is_null() {
-        let open = crate::libc_calls::real_dlopen();
+        let open = super::libc_calls::real_dlopen();
         if open != 0 {
-            // SAFETY: this is the loader's `dlopen`; the name is the loader's own.
+            // SAFETY: the address is that of the loader's `dlopen`; the name is the loader's own.
             unsafe {
                 let open = core::mem::transmute::<usize, unsafe extern "C" fn(*const libc::c_char, c_int) -> *mut c_void>(
                     open,
@@ -44,7 +47,7 @@ pub fn pin() {
 unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, seen: *mut c_void) -> c_int {
     // SAFETY: the loader's record, and the one that `pin` passed.
     let (info, seen) = unsafe { (&*info, &mut *seen.cast::<Seen>()) };
-    // SAFETY: an object's headers stay mapped with it.
+    // SAFETY: the headers of an object stay mapped as long as the object is loaded.
     let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
     let start = |header: &libc::Elf64_Phdr| (info.dlpi_addr + header.p_vaddr) as usize;
     let is_in = |header: &&libc::Elf64_Phdr| {

@@ -1,16 +1,18 @@
-//! Facts about this process: secure mode, the end of its data, its number; and setting `errno`.
+//! Facts about this process that the C library knows (its rights, limits, number, and where its data end), `errno`, and `abort`.
+//!
+//! None of these functions allocates.
 //!
 //! # Safety
-//! Each block is one C call with arguments of its own.
+//! Each unsafe block makes one C call with valid arguments; one also reads the program headers, which stay mapped.
 
-/// Whether the process runs with more rights than its user (set-user-id and the like): settings that write files are
-/// then not to be trusted.
+/// Whether the process has more rights than its user, because its file is set-user-id or the like. Settings that write files must
+/// then be ignored.
 pub fn is_secure() -> bool {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// How many descriptors the process may have; `usize::MAX` for any number.
+/// How many file descriptors the process may have; `usize::MAX` if there is no limit.
 pub fn file_limit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: writes the struct.
@@ -18,8 +20,8 @@ pub fn file_limit() -> usize {
     if limit.rlim_cur == libc::RLIM_INFINITY { usize::MAX } else { limit.rlim_cur as usize }
 }
 
-/// The address after the program's own data, from its headers: the heap that libc grows by `brk` lies behind it. 0 where
-/// the headers are not to be had.
+/// The address at which the program's own data end, from its program headers. The heap that libc grows by `brk` lies behind it.
+/// 0 where there are no headers.
 pub fn program_end() -> usize {
     // SAFETY: reads the auxiliary vector, and the program headers it points at, which stay mapped.
     let headers = unsafe {
@@ -33,9 +35,9 @@ pub fn program_end() -> usize {
     ends.map(|header| slide.wrapping_add((header.p_vaddr + header.p_memsz) as usize)).max().unwrap_or(0)
 }
 
-/// The process number.
+/// The number of the process.
 pub fn id() -> u32 {
-    // SAFETY: no arguments.
+    // SAFETY: a call without arguments.
     unsafe { libc::getpid() as u32 }
 }
 
@@ -45,9 +47,9 @@ pub fn set_enomem() {
     set_errno(libc::ENOMEM);
 }
 
-/// ENOMEM, as `posix_memalign` returns it.
+/// The error code for memory that is not available.
 pub const ENOMEM: i32 = libc::ENOMEM;
-/// EINVAL, as `posix_memalign` returns it.
+/// The error code for an argument that is not allowed.
 pub const EINVAL: i32 = libc::EINVAL;
 
 /// Sets this thread's `errno`.

@@ -1,33 +1,28 @@
-//! What the kernel knows about the threads of this process: whether one ran, and in what it waits.
+//! What the kernel knows about the threads of this process: whether a thread waits for work, and whether it ran in between. It also
+//! reads and writes the memory of another thread.
 //!
-//! Another thread's heap may be emptied only while that thread is surely not in the middle of a fast path. Two looks at it prove
-//! that, if both of them find it blocked in a system call of those in which threads wait for work, which the fast paths do not
-//! make; if it lost its processor as often at the second look as at the first, since a thread that ran in between and is blocked
-//! again has lost it once more; and if no signal handler, which might have interrupted a fast path, can be at work in it.
+//! The heap of another thread may be emptied only while that thread cannot be in the middle of a fast path. Two looks at the thread
+//! prove that, under three conditions:
 //!
-//! All of this is read from files of `/proc`, so only a thread of the allocator's own asks, with a descriptor table of its own.
+//! 1. Both looks find it blocked in a system call in which threads wait for work. The fast paths make no system call.
+//! 2. No signal handler can be running in it, since a handler might have interrupted a fast path.
+//! 3. Its number of context switches is the same at both looks. A thread that ran in between and blocked again has one more.
+//!
+//! All of this comes from files below `/proc`. Reading them takes descriptors, so only the helper thread asks, which has a descriptor
+//! table of its own.
 //!
 //! # Safety
-//! The calls write into buffers of this frame. [`Memory::clear`] writes into the memory of another thread, which it proves to be what
-//! it should be just before.
+//! The calls write into buffers of this module's own. [`Memory::clear`] writes into the memory of another thread, after a look at the
+//! word that identifies that memory.
 
-use crate::file::{self, File};
-use crate::syscall::syscall;
+use super::file::{self, File};
+use crate::arch::signal::Action;
+use crate::arch::slot;
+use crate::arch::syscall::OLDER_WAITS;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-/// The calling thread's number, without a system call, which a filter of the program's might not allow; 0 where the C library
-/// does not know the thread.
-///
-/// A thread's processor-time clock is named by its number: see `clock_getcpuclockid(3)` and the kernel's `posix-timers_types.h`.
-pub fn id() -> u32 {
-    let mut clock: libc::clockid_t = 0;
-    // SAFETY: writes the clock's name.
-    let result = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-    if result == 0 { !(clock >> 3) as u32 } else { 0 }
-}
-
-/// Text in a buffer; what does not fit is lost.
+/// Text in a buffer. Writing fails where the text does not fit.
 struct Text<const N: usize> {
     bytes: [u8; N],
     used: usize,
@@ -42,7 +37,7 @@ impl<const N: usize> Write for Text<N> {
     }
 }
 
-/// Calls `see` with each line of a file about thread `id`, until it has seen enough.
+/// Calls `see` with each line of the file `name` about thread `id`, until `see` returns true for "enough".
 fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8]) -> bool) {
     let mut path = Text::<48> { bytes: [0; 48], used: 0 };
     if write!(path, "/proc/self/task/{id}/{name}\0").is_ok()
@@ -52,19 +47,20 @@ fn lines_of(id: u32, name: &str, see: impl FnMut(&[u8]) -> bool) {
     }
 }
 
-/// How often thread `id` has lost its processor, if it is blocked in a system call in which threads wait for work, outside any
-/// signal handler. `None` where that is not so, or cannot be known.
+/// The number of context switches of thread `id`, if it is blocked in a system call in which threads wait for work and runs no signal
+/// handler. `None` where that is not so or cannot be known.
 pub fn blocked(id: u32) -> Option<u64> {
     let status = Status::of(id);
     (waits(id) && !status.may_be_in_handler()).then_some(status.switches).flatten()
 }
 
-/// Whether thread `id` did nothing since [`blocked`] returned `switches`.
+/// Whether thread `id` has not run since [`blocked`] returned `switches`.
 pub fn still_blocked(id: u32, switches: u64) -> bool {
-    // The count comes last: were it first, the thread could run and block again between the two.
+    // The number is read last. If it were read first, the thread could run and block again before the look at its system call.
     waits(id) && Status::of(id).switches == Some(switches)
 }
 
+/// Whether thread `id` is blocked in a system call in which threads wait for work.
 fn waits(id: u32) -> bool {
     let mut waits = false;
     lines_of(id, "syscall", |line| {
@@ -74,20 +70,20 @@ fn waits(id: u32) -> bool {
     waits
 }
 
-/// Whether a line of `/proc/.../syscall` (number, six arguments, stack and instruction pointer) is a wait for work. Those that
-/// change the signal mask while they wait would hide that a handler is running, so they count only without a mask. Left out
-/// on purpose are waits for children: a child made by `vfork` or the like may be using the waiting thread's heap.
+/// Whether a line of `/proc/.../syscall` is a wait for work. The line has the number of the call, six arguments, and the stack and
+/// instruction pointers.
+///
+/// Some of these calls take a signal mask. While they wait with one, the blocked signals do not tell whether a handler is running, so
+/// such a call counts only without a mask. Waits for child processes are left out on purpose: a child made by `vfork` may be using the
+/// heap of the thread that waits.
 fn is_wait(line: &[u8]) -> bool {
-    /// Calls, and the place of the argument that is a signal mask.
-    const WAITS: [(libc::c_long, Option<usize>); 19] = [
+    /// The calls that every architecture has, each with the place of the argument that is a signal mask.
+    const WAITS: [(libc::c_long, Option<usize>); 16] = [
         (libc::SYS_futex, None),
         (libc::SYS_nanosleep, None),
         (libc::SYS_clock_nanosleep, None),
-        (libc::SYS_poll, None),
         (libc::SYS_ppoll, Some(3)),
-        (libc::SYS_select, None),
         (libc::SYS_pselect6, Some(5)),
-        (libc::SYS_epoll_wait, None),
         (libc::SYS_epoll_pwait, Some(4)),
         (libc::SYS_epoll_pwait2, Some(4)),
         (libc::SYS_read, None),
@@ -98,23 +94,23 @@ fn is_wait(line: &[u8]) -> bool {
         (libc::SYS_io_getevents, None),
         (libc::SYS_io_uring_enter, Some(4)),
         (libc::SYS_semtimedop, None),
-        // What is left of a timed wait after the process was stopped.
+        // The rest of a timed wait after the process was stopped and continued.
         (libc::SYS_restart_syscall, None),
     ];
     let mut words = line.split(|byte| byte.is_ascii_whitespace());
     let number = words.next().and_then(|word| core::str::from_utf8(word).ok()?.parse::<libc::c_long>().ok());
-    let wait = WAITS.iter().find(|wait| Some(wait.0) == number);
+    let wait = WAITS.iter().chain(OLDER_WAITS).find(|wait| Some(wait.0) == number);
     wait.is_some_and(|(_, mask)| mask.is_none_or(|place| words.nth(place) == Some(b"0x0")))
 }
 
-/// What `/proc/.../status` says of a thread; `None` while not known.
+/// What `/proc/.../status` says about a thread; `None` for what it has not said.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct Status {
-    /// Signals that are blocked, one bit each, signal 1 lowest.
+    /// The signals that are blocked, one bit for each. The lowest bit is signal 1.
     blocked: Option<u64>,
-    /// How often it gave its processor up.
+    /// How often the thread gave up the processor by itself.
     given_up: Option<u64>,
-    /// How often the processor was given up or taken away, all in all.
+    /// How often the thread gave up the processor or lost it: the sum of both numbers.
     switches: Option<u64>,
 }
 
@@ -128,7 +124,7 @@ impl Status {
         status
     }
 
-    /// Takes a line in.
+    /// Takes in one line of the file.
     fn see(&mut self, line: &[u8]) {
         let number = |name: &[u8], radix| {
             let digits = core::str::from_utf8(line.strip_prefix(name)?).ok()?;
@@ -141,9 +137,9 @@ impl Status {
         }
     }
 
-    /// Whether the thread may be in a signal handler. While one runs its own signal is blocked, unless it was installed with
-    /// SA_NODEFER; and that the signal has, or had, a handler is written in the kernel's record of it, also where the handler
-    /// was for one time only or has put another action in its place since.
+    /// Whether the thread may be running a signal handler. While a handler runs, its signal is blocked, unless the handler was
+    /// installed with SA_NODEFER. The kernel's record of a signal shows that it has or had a handler, even if the handler was
+    /// installed for one signal only or has replaced itself since.
     fn may_be_in_handler(self) -> bool {
         let Some(blocked) = self.blocked else { return true };
         (1..=64).any(|signal| match Action::of(signal) {
@@ -153,46 +149,22 @@ impl Status {
     }
 }
 
-/// The kernel's `struct sigaction` on x86-64: handler, flags, restorer, mask.
-struct Action([usize; 4]);
-
-impl Action {
-    /// What stands for `signal`; `None` where the kernel does not say.
-    fn of(signal: usize) -> Option<Action> {
-        let mut action = Action([0; 4]);
-        // SAFETY: writes the four words.
-        let result = unsafe { syscall(libc::SYS_rt_sigaction, [signal, 0, action.0.as_mut_ptr() as usize, 8, 0, 0]) };
-        (result == 0).then_some(action)
-    }
-
-    /// Whether the program ever said what the signal is to do. The C library passes a restorer each time, also with the default
-    /// action, and the kernel keeps the flags when it takes a one-time handler away.
-    fn has_history(&self) -> bool {
-        self.0 != [0; 4]
-    }
-
-    /// Whether a handler runs with the signal unblocked.
-    fn is_not_deferred(&self) -> bool {
-        self.0[1] & libc::SA_NODEFER as usize != 0
-    }
-}
-
-/// The memory of this process by way of the kernel, which says where there is none instead of ending the process.
+/// The memory of this process, accessed through the kernel: where nothing is mapped the access fails, and the process does not end.
 pub struct Memory(File);
 
-/// What became of an attempt to clear two words.
+/// The result of an attempt to clear two words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cleared {
-    /// They are zero.
+    /// The two words are zero.
     Yes,
-    /// The third word is not the one expected, or nothing is mapped there.
+    /// The third word is not the expected one, or nothing is mapped there.
     Changed,
-    /// The kernel does not let it be done.
+    /// The kernel does not allow the write.
     Refused,
 }
 
 impl Memory {
-    /// `None` where the kernel does not have it. By a thread with descriptors of its own.
+    /// Opens the memory; `None` where the kernel has no file for it. Called by a thread with a descriptor table of its own.
     pub fn open() -> Option<Memory> {
         File::open(c"/proc/thread-self/mem", libc::O_RDWR).map(Memory)
     }
@@ -203,22 +175,23 @@ impl Memory {
         self.0.read_at(address, &mut word).then(|| usize::from_ne_bytes(word))
     }
 
-    /// Zeroes the two words at `address` if the third one is `expected`.
+    /// Zeroes the first two words of the slot at `address` if the third word is `expected`.
     ///
     /// # Safety
-    /// Where the third word is `expected`, the two before it may be zeroed, by plain stores at any time.
+    /// If the third word is `expected`, the two words before it may be zeroed at any time, also by stores that are not atomic.
     pub unsafe fn clear(&self, address: usize, expected: usize) -> Cleared {
-        if self.word(address + 2 * size_of::<usize>()) != Some(expected) {
+        if self.word(address + slot::STATE) != Some(expected) {
             return Cleared::Changed;
         }
-        // SAFETY: the caller's.
-        if unsafe { self.0.write_at(address, &[0; 2 * size_of::<usize>()]) } { Cleared::Yes } else { Cleared::Refused }
+        // SAFETY: the caller vouches for it.
+        if unsafe { self.0.write_at(address, &[0; slot::STATE]) } { Cleared::Yes } else { Cleared::Refused }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libc::glibc::thread::id;
 
     #[test]
     fn waits_are_told_from_other_calls() {
@@ -325,7 +298,7 @@ mod tests {
             }
             let thread = SLEEPER.load(SeqCst);
             // SAFETY: no arguments.
-            assert_ne!(thread, unsafe { syscall(libc::SYS_gettid, [0; 6]) } as u32);
+            assert_ne!(thread, unsafe { libc::gettid() } as u32);
             assert_eq!(blocked(thread), None, "that thread runs");
             RUNNING.store(false, SeqCst);
             let wait_until_blocked = || {
@@ -347,13 +320,5 @@ mod tests {
             sleeper.thread().unpark();
         });
         assert_eq!(blocked(u32::MAX >> 4), None, "there is no such thread");
-    }
-
-    #[test]
-    fn a_thread_knows_its_number() {
-        // SAFETY: no arguments.
-        let number = || unsafe { syscall(libc::SYS_gettid, [0; 6]) } as u32;
-        assert_eq!(id(), number());
-        assert!(std::thread::spawn(move || id() == number()).join().expect("no panic"));
     }
 }

@@ -1,47 +1,52 @@
-//! The kernel as a table of functions, so that a test can put a fake in its place: fail the n-th call, turn the clock.
+//! The kernel's calls for memory and time as a table of functions, which a test can replace by a fake: one that refuses the n-th
+//! call, or that turns the clock.
 //!
-//! The indirect call costs nothing beside the system call behind it, and the code under test is the code that ships.
+//! The indirect call costs next to nothing compared with the system call behind it, and the code under test is the code that ships.
+//! The real functions rely on `arch` for the raw system call. Only the clock goes through the C library, which reads it without a
+//! system call.
 //!
 //! # Safety
-//! The functions of the table take addresses; each states what its caller owes. The real ones are the only users of
-//! `crate::syscall` for memory.
+//! The functions of the table take addresses, and each states what its caller must ensure. Nothing else maps or unmaps memory.
 
-use crate::syscall::syscall;
+use crate::arch::syscall::syscall;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 /// The kernel as the allocator sees it. Addresses and lengths are multiples of the page size.
+///
+/// Whoever calls one of the unsafe functions owns each range that he passes, and nothing uses what the call takes away.
 pub struct Kernel {
-    /// Maps `len` fresh, zero, private bytes, at `hint` if that is free; 0 on failure. With `lazy` the range is exempt
-    /// from overcommit accounting, core dumps and huge pages: for tables that are mostly never touched.
+    /// Maps `len` private bytes of zero, at `hint` if that is free; 0 on failure. With `lazy` the range is left out of overcommit
+    /// accounting and core dumps and gets no huge pages, which suits tables that are mostly never touched.
     pub map: fn(hint: usize, len: usize, lazy: bool) -> usize,
     /// Unmaps a range; false on failure, and then it is still mapped.
     pub unmap: unsafe fn(at: usize, len: usize) -> bool,
-    /// Gives the pages of a range back; it stays mapped and reads as zero. False on failure: contents are then kept.
+    /// Gives the pages of a range back to the kernel; the range stays mapped and reads as zero. False on failure, and then the
+    /// contents are as they were.
     pub purge: unsafe fn(at: usize, len: usize) -> bool,
-    /// Resizes a mapping, in place when `to` is 0 and onto the range at `to` otherwise; false on failure, nothing changed.
+    /// Resizes a mapping: in place if `to` is 0, otherwise onto the range at `to`. False on failure, and then nothing has changed.
     pub remap: unsafe fn(at: usize, old: usize, new: usize, to: usize) -> bool,
-    /// Says how the pages of a range are to come or go; false where the kernel refuses, and nothing is lost then.
+    /// Advises the kernel how to bring or take the pages of a range. False where the kernel refuses, which loses nothing.
     pub advise: unsafe fn(at: usize, len: usize, advice: Advice) -> bool,
-    /// Milliseconds of a monotonic clock, coarse is enough.
+    /// Milliseconds of a monotonic clock that is cheap to read and moves in steps of a few milliseconds.
     pub now: fn() -> u64,
-    /// Microseconds of a monotonic clock, exact.
+    /// Microseconds of a monotonic clock that is exact.
     pub micros: fn() -> u64,
 }
 
-/// What a range may be advised.
+/// An advice for the pages of a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
-    /// Huge pages where they fit.
+    /// Use huge pages where they fit.
     Huge,
-    /// Small pages only, whatever the system's mode of huge pages is.
+    /// Use small pages only, whatever the system's setting for huge pages is.
     Small,
-    /// Pages now, before they are touched; what they hold is kept.
+    /// Bring the pages in now, before they are touched, and keep what is in them.
     Populate,
-    /// The contents are given up, and a huge page of which the range is a part is split. A purge alone would leave it whole:
-    /// the process looks smaller then, but nothing goes back to the system before that is short of memory.
+    /// Drop the contents, and split a huge page of which the range is a part. A purge without it leaves the huge page whole: the
+    /// process then looks smaller, but no memory goes back to the system before the system is short of it.
     Split,
-    /// The range reads as zero in each child that gets a copy of this process's memory.
+    /// Let the range read as zero in each child that gets a copy of this process's memory.
     WipeOnFork,
 }
 
@@ -62,7 +67,7 @@ pub enum Call {
 
 static COUNTS: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
 
-/// How many calls of this kind were made.
+/// How many calls of this kind the process has made.
 pub fn calls(kind: Call) -> usize {
     COUNTS[kind as usize].load(Relaxed)
 }
@@ -77,11 +82,12 @@ static CURRENT: AtomicPtr<Kernel> = AtomicPtr::new(&raw const REAL as *mut Kerne
 /// The kernel in use.
 #[inline]
 pub fn kernel() -> &'static Kernel {
-    // SAFETY: only ever REAL or what `replace` was given, both 'static.
+    // SAFETY: the pointer is to REAL or to what `replace` was given, and both are 'static. Relaxed is enough: what it points to was
+    // complete before the program began.
     unsafe { &*CURRENT.load(Relaxed) }
 }
 
-/// Puts `fake` in the kernel's place, for tests; `None` brings the real one back.
+/// Replaces the kernel by `fake`, for a test; `None` brings the real one back.
 pub fn replace(fake: Option<&'static Kernel>) {
     CURRENT.store(ptr::from_ref(fake.unwrap_or(&REAL)).cast_mut(), Relaxed);
 }
@@ -91,7 +97,8 @@ pub fn real() -> &'static Kernel {
     &REAL
 }
 
-fn failed(result: isize) -> bool {
+/// Whether the kernel's answer to a system call is an error.
+pub(super) fn failed(result: isize) -> bool {
     (-4095..0).contains(&result)
 }
 
@@ -99,7 +106,7 @@ fn map(hint: usize, len: usize, lazy: bool) -> usize {
     count(Call::Map);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | if lazy { libc::MAP_NORESERVE } else { 0 };
-    // SAFETY: without MAP_FIXED the kernel only maps what is free.
+    // SAFETY: without MAP_FIXED the kernel maps only addresses that are free.
     let at = unsafe { syscall(libc::SYS_mmap, [hint, len, protection as usize, flags as usize, usize::MAX, 0]) };
     if failed(at) {
         return 0;
@@ -107,7 +114,7 @@ fn map(hint: usize, len: usize, lazy: bool) -> usize {
     if lazy {
         for advice in [libc::MADV_DONTDUMP, libc::MADV_NOHUGEPAGE] {
             count(Call::Other);
-            // SAFETY: advice on a range that was just mapped; a refusal changes nothing that matters.
+            // SAFETY: the range was just mapped. Where the kernel refuses, the range works all the same.
             unsafe { syscall(libc::SYS_madvise, [at as usize, len, advice as usize, 0, 0, 0]) };
         }
     }
@@ -159,7 +166,7 @@ fn micros() -> u64 {
 
 fn time_of(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes the timespec; libc answers from the vdso, without errno for a clock that exists.
+    // SAFETY: writes the timespec. libc sets no `errno` for a clock that exists.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time
 }

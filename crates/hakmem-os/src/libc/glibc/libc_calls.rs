@@ -1,14 +1,18 @@
-//! The C library's own allocator and loader, found at run time and on rare paths only, for blocks that libc made and for
-//! `dlopen`. Looking a name up may itself allocate, so no lock may be held.
+//! Functions of the C library that the allocator calls on rare paths: the library's own allocator, for blocks that it made; its
+//! loader, for `dlopen`; and its streams.
+//!
+//! It relies on `dlsym`, since the shared library exports functions of the same names. Looking a name up may allocate, so the caller
+//! holds no lock.
 //!
 //! # Safety
-//! The types given to the looked-up functions are those of the C standard and of `dlfcn.h`.
+//! Each address that was looked up is called with the type that the C standard or `dlfcn.h` gives to the function of that name.
 
 use core::ffi::{CStr, c_void};
 use core::mem::transmute;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One libc function, looked up on first use behind this library in the search order.
+/// A function of libc, looked up when it is first used, in the objects that come after this one in the search order. The address is
+/// relaxed: two threads that look it up at once find the same one, and nothing else depends on it.
 pub struct Next {
     name: &'static CStr,
     found: AtomicUsize,
@@ -19,13 +23,13 @@ impl Next {
         Next { name, found: AtomicUsize::new(0) }
     }
 
-    /// Its address; 0 where there is none, as in a static program.
+    /// The address of the function; 0 where there is none, as in a static program.
     pub fn address(&self) -> usize {
         let known = self.found.load(Relaxed);
         if known != 0 {
             return known;
         }
-        // SAFETY: a terminated name; RTLD_NEXT looks behind the object this code is in.
+        // SAFETY: a terminated name; RTLD_NEXT begins behind the object that this code is in.
         let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
         self.found.store(address, Relaxed);
         address
@@ -81,7 +85,7 @@ pub unsafe fn usable_size(block: *mut c_void) -> usize {
 /// # Safety
 /// `stream` is an open stream.
 pub unsafe fn write_stream(stream: *mut c_void, bytes: &[u8]) {
-    // SAFETY: the bytes are there; the stream is the caller's.
+    // SAFETY: `fwrite` reads the bytes of the slice; the caller vouches for the stream.
     unsafe { libc::fwrite(bytes.as_ptr().cast(), 1, bytes.len(), stream.cast()) };
 }
 
@@ -91,45 +95,10 @@ pub extern "C" fn real_dlopen() -> usize {
     DLOPEN.address()
 }
 
-/// Defines the exported symbol `dlopen`: the loader's own, but for the flag RTLD_DEEPBIND, which would give the plugin
-/// libc's `malloc` and leave the program with blocks of two allocators.
-///
-/// It is a jump, not a call, so that the loader sees its caller's return address, by which it finds the caller's search
-/// path and namespace.
-#[macro_export]
-macro_rules! export_dlopen {
-    () => {
-        /// The loader's `dlopen` without RTLD_DEEPBIND.
-        ///
-        /// # Safety
-        /// As `dlopen`: running the plugin's initialisers must be sound.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn dlopen(path: *const core::ffi::c_char, flags: i32) -> *mut core::ffi::c_void {
-            core::arch::naked_asm!(
-                "push rdi",
-                "push rsi",
-                "sub rsp, 8",
-                "call {real}",
-                "add rsp, 8",
-                "pop rsi",
-                "pop rdi",
-                "and esi, {keep}",
-                "test rax, rax",
-                "jz 2f",
-                "jmp rax",
-                "2: ret",
-                real = sym $crate::libc_calls::real_dlopen,
-                keep = const !$crate::libc_calls::RTLD_DEEPBIND,
-            )
-        }
-    };
-}
-
-/// The flag that `export_dlopen` takes away.
+/// The flag that `export_dlopen` removes.
 pub const RTLD_DEEPBIND: i32 = libc::RTLD_DEEPBIND;
 
-/// The end of the data segment that libc's allocator grows, or 0.
+/// The end of the data segment, which libc's allocator grows; 0 where it is not known.
 pub fn program_break() -> usize {
     // SAFETY: sbrk(0) moves nothing.
     let end = unsafe { libc::sbrk(0) } as usize;
