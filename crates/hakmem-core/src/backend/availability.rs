@@ -126,11 +126,11 @@ pub fn count_anew(segments: usize, dirty: usize) {
 /// Notes slabs that became, or are no longer, free and dirty.
 pub fn note_dirty(slabs: isize) {
     if slabs != 0 {
-        // Not relaxed, for `bell`.
+        // Sequentially consistent, as `wake_up` requires.
         DIRTY_SLABS.fetch_add(slabs, SeqCst);
     }
     if slabs > 0 {
-        wake_up::ring();
+        wake_up::notify();
     }
 }
 

@@ -206,9 +206,9 @@ pub fn put(mapping: &'static Mapping) {
 /// Puts a mapping where requests find it; false if every slot is taken.
 fn put_in_slot(mapping: &'static Mapping) -> bool {
     let new = ptr::from_ref(mapping).cast_mut();
-    // Not relaxed, for `bell`.
+    // Sequentially consistent, as `wake_up` requires.
     KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), SeqCst);
-    wake_up::ring();
+    wake_up::notify();
     for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
             return true;

@@ -77,7 +77,7 @@ pub extern "C" fn after_fork_in_child() {
 
 /// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
 fn settle(mine: Option<&'static Heap>, sure: bool) {
-    wake_up::mute();
+    wake_up::disable_in_child();
     purge_lock::after_fork_in_child();
     limits::after_fork_in_child();
     let is_mine = |heap: &Heap| mine.is_some_and(|mine| ptr::eq(mine, heap));

@@ -53,7 +53,7 @@ fn adopt() -> Option<&'static Heap> {
     // the thread gone.
     this_thread::arm_exit_hook(heap);
     heap.place.store(slot::address(), Release);
-    wake_up::tell();
+    wake_up::note_new_cache();
     Some(heap)
 }
 

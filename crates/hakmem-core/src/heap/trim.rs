@@ -12,7 +12,7 @@ use crate::reclaim::purge_lock;
 /// Returns whether there was any.
 pub fn trim() -> bool {
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     let _lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
@@ -23,7 +23,7 @@ pub fn trim() -> bool {
 /// keep at hand.
 pub fn collect() {
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     holes::open_holes(true);
     drop(mine);
 }

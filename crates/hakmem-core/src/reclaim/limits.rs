@@ -119,7 +119,7 @@ pub fn look_if_due() {
     } else if is_past(&LAST_LOOK, now, between_looks(used)) {
         LAST_LOOK.store(now, Relaxed);
         // What was said before a program shut itself in would otherwise hold for ever.
-        if wake_up::look(look).is_none() {
+        if wake_up::unless_shut_in(look).is_none() {
             note_system(&Reading::NOTHING);
         }
     }
@@ -130,7 +130,7 @@ pub fn look_if_due() {
 pub fn follow() {
     let (now, used) = ((kernel().now)(), accounting::used());
     if used >= LARGE && is_past(&LAST_LOOK, now, between_looks(used)) {
-        wake_up::ring();
+        wake_up::notify();
     }
     if reached().is_none() {
         return relax();

@@ -54,7 +54,7 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         }
         let now = heap.signature();
         let wanted = heap.seen.swap(now, Relaxed) == now || all;
-        let taken = wanted && memory.and_then(|memory| wake_up::look(|| heap.take(memory))).unwrap_or(false);
+        let taken = wanted && memory.and_then(|memory| wake_up::unless_shut_in(|| heap.take(memory))).unwrap_or(false);
         if taken {
             found.taken += 1;
         } else if heap.status() == Status::Owned {

@@ -18,12 +18,12 @@ use hakmem_os::model::{explore, spawn};
 fn no_ring_is_lost() {
     explore("bell, one rings while the scavenger goes to rest", 4, || {
         // Awake, and nothing to do. loom orders loads only after stores that are sequentially consistent themselves.
-        wake_up::rest(None, || true);
+        wake_up::sleep(None, || true);
         availability::note_dirty(1);
         availability::note_dirty(-1);
         let other = spawn(|| availability::note_dirty(1));
         while availability::dirty() == 0 {
-            wake_up::rest(None, || availability::dirty() != 0);
+            wake_up::sleep(None, || availability::dirty() != 0);
         }
         other.join();
         assert_eq!(availability::dirty(), 1);
@@ -34,11 +34,11 @@ fn no_ring_is_lost() {
 #[test]
 fn no_news_is_lost() {
     explore("bell, one tells news while the scavenger goes to rest", 4, || {
-        wake_up::rest(None, || true);
-        wake_up::listen();
-        let other = spawn(wake_up::tell);
+        wake_up::sleep(None, || true);
+        wake_up::begin_look();
+        let other = spawn(wake_up::note_new_cache);
         // Returns only when it heard of it.
-        wake_up::rest(None, || false);
+        wake_up::sleep(None, || false);
         other.join();
     });
 }
