@@ -8,7 +8,10 @@
 
 mod common;
 
-use hakmem_core::{footprint, heap, limits, stats};
+use hakmem_core::base::accounting;
+use hakmem_core::debug;
+use hakmem_core::reclaim::limits;
+use hakmem_core::{heap, stats};
 use hakmem_os::kernel::{Kernel, real, replace};
 use hakmem_os::vm::ADDRESS_BITS;
 use std::ffi::c_void;
@@ -68,7 +71,7 @@ fn requests_without_a_place_are_refused_before_anything_is_done() {
     let at_hand: Vec<_> = (0..20).map(|_| blocks()).collect();
     let live = blocks();
     at_hand.into_iter().for_each(free);
-    let books = || (stats::totals(), footprint::used(), footprint::refusals(), footprint::crossings());
+    let books = || (stats::totals(), accounting::used(), accounting::refusals(), accounting::crossings());
     replace(Some(&COUNTING));
     CALLS.store(0, Relaxed);
     let before = books();
@@ -89,7 +92,7 @@ fn requests_without_a_place_are_refused_before_anything_is_done() {
     assert_eq!(books(), before);
     assert_eq!(TOLD.load(Relaxed), 0, "times that the program was told");
     free(live);
-    heap::validate().expect("all is well");
+    debug::validate().expect("all is well");
     common::check_books();
     replace(None);
 }
