@@ -122,8 +122,8 @@ fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
             b"json" => REPORT.store(2, Relaxed),
             _ => warn_ignored(name, value, &"one of these:", ["0", "1", "json"]),
         },
-        b"HAKMEM_ON_MISUSE" => match OnMisuse::called(value) {
-            Some(action) => guard::set(action),
+        b"HAKMEM_ON_MISUSE" => match OnMisuse::from_word(value) {
+            Some(action) => guard::set_action(action),
             None => warn_ignored(name, value, &"one of these:", OnMisuse::ALL.map(|(word, _)| word)),
         },
         b"HAKMEM_SCAVENGER" => match value {

@@ -66,7 +66,7 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
         return match span.map(|span| span.index_of(address)) {
-            Some(Err(Refusal::Locked(bytes))) => Wrong::Locked(small(class), bytes),
+            Some(Err(Refusal::Inside(bytes))) => Wrong::Inside(small(class), bytes),
             _ if is_latest(entry, address) => {
                 Wrong::FreedTwice(small(class), Heap::at_anchor(slot::heap()).thread.load(Relaxed))
             }
@@ -81,7 +81,7 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
         let (bytes, heap) = (medium::usable_size(address).unwrap_or(0), Heap::at_anchor(slot::heap()));
         return Wrong::FreedTwice(Place::Medium(bytes), heap.thread.load(Relaxed));
     }
-    let around = block_around(address).map(|(place, base)| Wrong::Locked(place, address - base));
+    let around = block_around(address).map(|(place, base)| Wrong::Inside(place, address - base));
     around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
 }
 
@@ -194,7 +194,7 @@ impl Heap {
     fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         match span.index_of(block) {
-            Err(Refusal::Locked(bytes)) => Some(Wrong::Locked(small(class), bytes)),
+            Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
             _ if (lane.bump.get()..lane.end.get()).contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
             _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
@@ -290,7 +290,7 @@ impl Locked<'_> {
     pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
-            Refusal::Locked(bytes) => Wrong::Locked(place, bytes),
+            Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
             Refusal::NeverOut => Wrong::NeverHandedOut(place),
             Refusal::Back => Wrong::FreedTwice(place, 0),
         };

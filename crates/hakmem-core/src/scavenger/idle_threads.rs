@@ -60,7 +60,7 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         } else if heap.status() == Status::Owned {
             found.left += 1;
             if !wanted && let Some(memory) = memory {
-                wake_up::look(|| heap.call_to_slow_path(memory));
+                wake_up::unless_shut_in(|| heap.call_to_slow_path(memory));
             }
         }
     }

@@ -30,7 +30,7 @@ pub enum Refusal {
     /// It came back already.
     Back,
     /// It points so many bytes behind the beginning of a block.
-    Locked(usize),
+    Inside(usize),
     /// It was never handed out.
     NeverOut,
 }
@@ -230,7 +230,7 @@ impl Span {
         let result = loop {
             let index = match index_in(class, block.wrapping_sub(base)) {
                 Ok(index) => index,
-                Err(bytes) => break Err(Refusal::Locked(bytes)),
+                Err(bytes) => break Err(Refusal::Inside(bytes)),
             };
             if index >= carved as usize || run.contains(&block) {
                 break Err(Refusal::NeverOut);
@@ -268,7 +268,7 @@ impl Span {
     /// Number of the block that begins at `address`, which lies in this span.
     #[inline]
     pub fn index_of(&self, address: usize) -> Result<usize, Refusal> {
-        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Locked)
+        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Inside)
     }
 
     /// Whether the block at `address` is known to be back. May be asked without the lock, and is then about some recent
