@@ -108,13 +108,13 @@ pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize
 /// Notes a segment mapped.
 pub fn note_mapped() {
     MAPPED.fetch_add(1, Relaxed);
-    accounting::grow(SEGMENT);
+    accounting::add_mapped(SEGMENT);
 }
 
 /// Notes a segment unmapped.
 pub fn note_unmapped() {
     MAPPED.fetch_sub(1, Relaxed);
-    accounting::shrink(SEGMENT);
+    accounting::sub_mapped(SEGMENT);
 }
 
 /// Sets both sums, in a child just forked, where threads vanished between a change and its note.

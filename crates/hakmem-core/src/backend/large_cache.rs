@@ -413,19 +413,19 @@ fn unmap_stuck() -> usize {
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || unmap(Purge::All) != 0 && accounting::take(bytes)
+    accounting::charge(bytes) || unmap(Purge::All) != 0 && accounting::charge(bytes)
 }
 
 /// Notes bytes mapped for large blocks, which were taken.
 pub fn note_mapped(bytes: usize) {
     MAPPED_BYTES.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+    accounting::add_mapped(bytes);
 }
 
 fn note_unmapped(bytes: usize) {
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
-    accounting::shrink(bytes);
-    accounting::give(bytes);
+    accounting::sub_mapped(bytes);
+    accounting::uncharge(bytes);
 }
 
 impl Mapping {
@@ -482,7 +482,7 @@ impl Mapping {
             self.bytes.store(bytes, Relaxed);
             note_mapped(bytes - old);
         } else {
-            accounting::give(bytes - old);
+            accounting::uncharge(bytes - old);
         }
         self.set_phase(before);
         grown

@@ -27,11 +27,11 @@ pub const ANY: u32 = QUIET | LIMIT;
 
 static PENDING: AtomicU32 = AtomicU32::new(0);
 
-/// Sets the bits of `what`.
-pub fn note(what: u32) {
+/// Sets `bits`.
+pub fn note(bits: u32) {
     // If the bits are set already, the word that all threads share need not be written.
-    if PENDING.load(Relaxed) & what != what {
-        PENDING.fetch_or(what, Relaxed);
+    if PENDING.load(Relaxed) & bits != bits {
+        PENDING.fetch_or(bits, Relaxed);
     }
 }
 

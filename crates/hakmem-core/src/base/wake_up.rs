@@ -90,7 +90,7 @@ fn wake(state: u32) {
         }
         return;
     }
-    if accounting::now() < policy::current().scavenge_from
+    if accounting::mapped() < policy::current().scavenge_from
         || STATE.compare_exchange(ABSENT, AWAKE, AcqRel, Relaxed).is_err()
     {
         return;

@@ -112,7 +112,7 @@ fn count_anew() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::count_anew(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
 }
 
 /// Ends what was begun to spans whose pages were on their way to the system, but for those of heaps that `goes_on` names.

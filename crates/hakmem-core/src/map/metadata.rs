@@ -27,13 +27,13 @@ pub fn mapped() -> usize {
 
 /// Counts `bytes` of metadata that the caller mapped itself (tables, a stack). The limits do not apply to them.
 pub fn note_mapped(bytes: usize) {
-    accounting::hold(bytes);
+    accounting::charge_beyond_limits(bytes);
     count_mapped(bytes);
 }
 
 fn count_mapped(bytes: usize) {
     METADATA_BYTES.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+    accounting::add_mapped(bytes);
 }
 
 /// Stores `value` in metadata memory; `None` if there is no memory.
@@ -69,12 +69,12 @@ fn take<T>() -> Option<*mut T> {
         let (at, chunk) = if fits {
             (at, 0)
         } else {
-            if !accounting::take(CHUNK) {
+            if !accounting::charge(CHUNK) {
                 return None;
             }
             let chunk = vm::map_aligned(CHUNK, CHUNK);
             if chunk == 0 {
-                accounting::give(CHUNK);
+                accounting::uncharge(CHUNK);
                 return None;
             }
             (chunk, chunk)
@@ -90,7 +90,7 @@ fn take<T>() -> Option<*mut T> {
                 if chunk != 0 {
                     // SAFETY: this call mapped the chunk, and no other thread knows it.
                     unsafe { vm::unmap(chunk, CHUNK) };
-                    accounting::give(CHUNK);
+                    accounting::uncharge(CHUNK);
                 }
                 next = now;
             }

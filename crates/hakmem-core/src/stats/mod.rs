@@ -84,7 +84,7 @@ pub fn totals() -> Totals {
     totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
     totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;
     totals.metadata_bytes = metadata::mapped() as u64;
-    totals.mapped_bytes = accounting::now() as u64;
+    totals.mapped_bytes = accounting::mapped() as u64;
     totals.peak_mapped_bytes = accounting::peak() as u64;
     totals.segments = segments.segments as u64;
     (totals.page_map_misses, totals.heaps) = rows::misses_and_heaps();
