@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod crates;
+pub mod documents;
 pub mod entries;
 pub mod golden;
 pub mod layers;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hakmem_rules::crates::Workspace;
+use hakmem_rules::documents::Known;
 use hakmem_rules::layers::{self, Order};
 use hakmem_rules::source::Source;
 use hakmem_rules::{Breach, expect_none, purity, tree};
@@ -128,4 +129,14 @@ fn files_are_short() {
 #[test]
 fn no_file_names_a_folder_of_one_machine() {
     expect_none("paths are relative:", &in_texts(tree::home_paths));
+}
+
+#[test]
+fn every_file_that_the_documents_name_exists() {
+    let known = Known::new(&tree::files(&tree::root()));
+    let documents = |path: &Path, text: &str| match path.extension() {
+        Some(ending) if ending == "md" => known.missing(path, text),
+        _ => Vec::new(),
+    };
+    expect_none("documents name what is there:", &in_texts(documents));
 }
