@@ -22,7 +22,6 @@ use crate::uses::{Reference, references};
 /// The modules of a crate that are files, by their paths from the crate's root.
 pub struct Order<'a> {
     modules: BTreeMap<&'a [String], Module<'a>>,
-    only_root: bool,
 }
 
 struct Module<'a> {
@@ -49,24 +48,7 @@ impl<'a> Order<'a> {
             let imports = references.iter().filter_map(|one| Some((one.alias.clone()?, one.to.clone()))).collect();
             (source.module.as_slice(), Module { source, children, imports, references })
         });
-        let mut order = Order { modules: modules.collect(), only_root: false };
-        order.obey_list();
-        order
-    }
-
-    /// Where the root's documentation still numbers the modules, as it did before folders had an order, that list counts,
-    /// and folders are not looked into.
-    fn obey_list(&mut self) {
-        let Some(root) = self.modules.get_mut([].as_slice()) else { return };
-        let listed = |doc: &crate::source::Doc| {
-            let (_, rest) = doc.text.split_once(". `").filter(|(number, _)| number.parse::<usize>().is_ok())?;
-            rest.split_once("` - ").map(|(name, _)| name.to_string())
-        };
-        let list: Vec<String> = root.source.docs.iter().filter_map(listed).collect();
-        if !list.is_empty() {
-            root.children = list;
-            self.only_root = true;
-        }
+        Order { modules: modules.collect() }
     }
 
     /// Everything that breaks the order.
@@ -85,9 +67,6 @@ impl<'a> Order<'a> {
     fn problem(&self, from: &[String], reference: &Reference) -> Option<String> {
         let target = self.resolve(&reference.to, 0);
         let shared = target.module.iter().zip(from).take_while(|(one, other)| one == other).count();
-        if shared > 0 && self.only_root {
-            return None;
-        }
         let written = reference.to.join("::");
         match (target.module.get(shared), from.get(shared)) {
             (Some(used), Some(own)) => {
