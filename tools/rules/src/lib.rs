@@ -7,6 +7,7 @@ pub mod documents;
 pub mod entries;
 pub mod golden;
 pub mod layers;
+pub mod methods;
 pub mod path;
 pub mod purity;
 pub mod source;

@@ -3,7 +3,8 @@
 //!
 //! The compiler refuses `std`, `alloc` and printing in the crates inside malloc: they are `no_std`, and a library with a panic
 //! handler of its own takes no second one and no allocator. The lints of scripts/inside-malloc refuse what panics by design,
-//! except assertions in the methods of a trait, and calls that lead back into malloc.
+//! except assertions in the methods of a trait, and calls that lead back into malloc. The lint `unsafe_code` cannot be opened for one
+//! file: what `mod.rs` allows it allows the whole folder.
 
 use crate::Breach;
 use crate::source::{Source, Token, texts};
