@@ -17,12 +17,7 @@ const ALLOC: &str = "crates/hakmem-alloc/src/lib.rs";
 const CXX: &str = "crates/hakmem-capi/src/operators.rs";
 
 /// Calls of methods that a module above defines, each to be moved down to its caller or below.
-const CALLS_UP: [(&str, &str); 4] = [
-    ("span/descriptor.rs", "is_away"),
-    ("span/descriptor.rs", "mark_away_only"),
-    ("heap/misuse.rs", "blocks"),
-    ("heap/refill.rs", "carve"),
-];
+const CALLS_UP: [(&str, &str); 2] = [("span/descriptor.rs", "is_away"), ("span/descriptor.rs", "mark_away_only")];
 
 /// Crates that run inside `malloc`.
 const INSIDE_MALLOC: [&str; 3] = [OS, CORE, CAPI];

@@ -151,15 +151,6 @@ impl Heap {
         self.bins[class].head.store(first, Relaxed);
         lane.held.set(lane.held.get().wrapping_add(count as u32));
     }
-
-    /// Takes the next block of a run that is not used up.
-    pub(super) fn carve(&self, class: usize) -> (usize, bool) {
-        let lane = &self.lanes[class];
-        let block = lane.bump.get();
-        lane.bump.set(block + BLOCK_SIZE[class] as usize);
-        lane.bumped.add(1);
-        (block, lane.fresh.get())
-    }
 }
 
 /// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.

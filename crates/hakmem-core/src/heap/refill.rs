@@ -77,6 +77,15 @@ impl Heap {
         Some(block)
     }
 
+    /// Takes the next block of a run that is not used up.
+    pub(super) fn carve(&self, class: usize) -> (usize, bool) {
+        let lane = &self.lanes[class];
+        let block = lane.bump.get();
+        lane.bump.set(block + BLOCK_SIZE[class] as usize);
+        lane.bumped.add(1);
+        (block, lane.fresh.get())
+    }
+
     fn take_new_span(&self, class: usize) -> bool {
         let slabs = SPAN_SLABS[class] as usize;
         let mapped = availability::mapped();
