@@ -31,9 +31,9 @@ use hakmem_os::slot;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
-const FREES_A_STEP: u32 = 16;
-/// Frees from one look at the beginning of a list to the next.
-const FREES_A_LOOK: u64 = 64;
+const FREES_A_STEP: u32 = 64;
+/// Frees from one look at the beginning of a list to the next, once so many were looked at more closely; a power of two.
+const FREES_A_LOOK: u64 = 256;
 /// Blocks that are looked at when the process ends: a fraction of a millisecond.
 const STEPS_AT_THE_END: u32 = 4096;
 /// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
@@ -179,14 +179,19 @@ pub fn look_through_bins() {
 }
 
 impl Heap {
-    /// Looks at the beginning of a bin that was settled after so many frees. Bins of large blocks are settled often, so once
-    /// their first frees were looked at, they are looked at no more often than those of small ones.
+    /// Looks at the beginning of a bin that was settled after so many frees: each time at first, and now and then later on.
+    #[inline]
     pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
         let all = self.lanes[class].pushed.get();
         let before = all.wrapping_sub(u64::from(frees));
-        if before >= FREES_A_LOOK && before / FREES_A_LOOK == all / FREES_A_LOOK {
-            return;
+        if before < FREES_A_LOOK || before ^ all >= FREES_A_LOOK {
+            self.look_closely(class, frees);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_closely(&self, class: usize, frees: u32) {
         if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
             self.enter().mend(class);
         }
@@ -198,9 +203,11 @@ impl Heap {
         let held = self.lanes[class].held.get();
         let mut block = self.bins[class].head.load(Relaxed);
         // A block is compared with the one that came last at a power of two: so a circle is found in one turn of it or two.
-        let (mut earlier, mut power) = (0, 1);
+        // What is in the slab of the one before it is in the same bin's.
+        let (mut earlier, mut power, mut before) = (0, 1, 0);
         for step in 1..=steps.min(held) {
-            let is_right = block != 0 && block != earlier && self.is_in_bin(class, block);
+            let is_near = (block ^ before) < SLAB;
+            let is_right = block != 0 && block != earlier && (is_near || self.is_in_bin(class, block));
             if !is_right || step <= close && self.wrong_in_bin(class, block).is_some() {
                 return false;
             }
@@ -208,7 +215,7 @@ impl Heap {
                 (earlier, power) = (block, 2 * power);
             }
             // SAFETY: a block of this bin.
-            block = unsafe { next_of(block) };
+            (before, block) = (block, unsafe { next_of(block) });
         }
         block == 0 || steps < held
     }

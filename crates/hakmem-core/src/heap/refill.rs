@@ -346,26 +346,31 @@ impl Inside<'_> {
                 block = 0;
                 break;
             };
-            // What was freed together often lies together: the span is looked up, and looked at, once for what shares a slab.
+            // What was freed together often lies together: the span is looked up, and looked at, once for what shares it.
             // SAFETY: blocks of the bin, which are free; a block in a slab of a span is the span's.
-            let (count, next, answer) =
-                unsafe { span.put_first_of(block, most - taken, lane.bump.get()..lane.end.get()) };
-            (block, taken) = (next, taken + count);
-            if let Err(refusal) = answer {
-                taken += 1;
-                self.refused(span, block, refusal);
-                // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a circle,
-                // and the block's link is the span's now.
-                astray |= refusal == Refusal::Back;
-                // SAFETY: a block of the bin.
-                block = if refusal == Refusal::Back && span.is_linked(block) { 0 } else { unsafe { next_of(block) } };
-            }
-            // A span that nothing came back to may be retired already.
+            let (count, next) = unsafe { span.put_first_of(block, most - taken, lane.bump.get()) };
             if count != 0 {
                 lane.spare.add(u64::from(count));
                 self.list_or_retire(span);
+                (block, taken, put) = (next, taken + count, put + count);
+                continue;
             }
-            put += count;
+            // SAFETY: as above.
+            let next = unsafe { next_of(block) };
+            taken += 1;
+            // SAFETY: as above.
+            block = match unsafe { self.put_closely(span, block) } {
+                Ok(()) => {
+                    put += 1;
+                    next
+                }
+                Err(refusal) => {
+                    // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a
+                    // circle, and the block's link is the span's now.
+                    astray |= refusal == Refusal::Back;
+                    if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
+                }
+            };
         }
         lane.held.set(lane.held.get().wrapping_sub(put));
         if block == 0 {
@@ -405,18 +410,42 @@ impl Inside<'_> {
     #[inline]
     pub(super) unsafe fn put(&self, block: usize) -> Result<(), bool> {
         let Some(span) = span_of(block) else { return Ok(()) };
-        // SAFETY: a free block of this span.
-        if let Err(refusal) = unsafe { span.put(block) } {
-            self.refused(span, block, refusal);
+        let lane = &self.heap.lanes[span.class()];
+        // SAFETY: a free block of this span, a list of one.
+        if unsafe { span.put_first_of(block, 1, lane.bump.get()) }.0 != 0 {
+            lane.spare.add(1);
+            self.list_or_retire(span);
+        // SAFETY: as above.
+        } else if let Err(refusal) = unsafe { self.put_closely(span, block) } {
             let leads_on = refusal != Refusal::Back || !span.is_linked(block);
             if !span.list_is_whole() {
                 span.relist();
             }
             return Err(leads_on);
         }
-        self.heap.lanes[span.class()].spare.add(1);
-        self.list_or_retire(span);
         Ok(())
+    }
+
+    /// Puts a block back into its span that is not plainly right to put there. Where it is refused, that is named.
+    ///
+    /// # Safety
+    /// A block of this span, which is free if it is not refused.
+    #[cold]
+    #[inline(never)]
+    unsafe fn put_closely(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
+        let lane = &self.heap.lanes[span.class()];
+        // SAFETY: the caller's.
+        match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
+            Ok(()) => {
+                lane.spare.add(1);
+                self.list_or_retire(span);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.refused(span, block, refusal);
+                Err(refusal)
+            }
+        }
     }
 
     /// Lists a span that got something back, or retires it if it is empty.

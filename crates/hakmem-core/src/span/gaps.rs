@@ -248,7 +248,7 @@ mod tests {
             let expected = others.iter().map(pages_of).fold(0, |all, pages| all | pages) & !in_use;
             for block in blocks.iter().filter(|at| !stays(**at)) {
                 // SAFETY: a block of the span that nobody uses.
-                unsafe { span.put(*block) }.expect("it is out");
+                unsafe { span.put_closely(*block, &(0..0)) }.expect("it is out");
             }
             assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_gaps());
