@@ -9,13 +9,18 @@ use crate::pagemap;
 use crate::pages;
 use crate::price;
 use crate::segment::Purge;
-use crate::sizes::{SEGMENT, SLAB};
+use crate::sizes::{MEDIUM_MAX, SEGMENT, SLAB};
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
 
 /// Bytes of the mapping for a request.
 fn mapping_size(size: usize) -> usize {
     size.max(1).next_multiple_of(vm::PAGE)
+}
+
+/// Whether a block of `usable` bytes may be one for a request of `size`, at no particular alignment: its mapping may be longer.
+pub fn serves(usable: usize, size: usize) -> bool {
+    size > MEDIUM_MAX && size <= usable
 }
 
 /// Allocates `size` bytes aligned to `align`, for which the address space has a place; the flag says whether they are zero.

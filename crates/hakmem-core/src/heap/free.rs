@@ -8,7 +8,7 @@ use crate::foreign;
 use crate::large;
 use crate::medium;
 use crate::pagemap;
-use crate::sizes::BLOCK_SIZE;
+use crate::sizes::{BLOCK_SIZE, CLASSES};
 use crate::span::set_next;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
@@ -31,6 +31,72 @@ pub unsafe fn free(block: *mut u8) {
         // SAFETY: the caller's.
         unsafe { free_cold(block) }
     }
+}
+
+/// The sizes that are served by one class.
+#[repr(C)]
+struct Sizes {
+    least: usize,
+    /// How much larger the largest is.
+    more: usize,
+}
+
+/// Those of each class, as far apart as the bins: so a bin's distance from the anchor is that of its class's sizes from the end.
+/// Blocks of 16 bytes are also those that C++ asks for with less.
+static SIZES: [Sizes; CLASSES] = {
+    let mut sizes = [const { Sizes { least: 0, more: 0 } }; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        let least = if class < 2 { 0 } else { BLOCK_SIZE[class - 1] as usize + 1 };
+        sizes[class] = Sizes { least, more: BLOCK_SIZE[class] as usize - least };
+        class += 1;
+    }
+    sizes
+};
+const _: () = assert!(size_of::<Sizes>() == size_of::<Bin>());
+
+/// Whether `size` is one that the class whose bin lies at `distance` serves.
+#[inline(always)]
+fn serves(distance: usize, size: usize) -> bool {
+    let sizes = SIZES.as_ptr_range().end.wrapping_byte_add(distance);
+    // SAFETY: the callers have the distance of a bin.
+    let sizes = unsafe { &*sizes };
+    size.wrapping_sub(sizes.least) <= sizes.more
+}
+
+/// [`free`] for who says which size the block was asked for, as C++ does: another one than that is named.
+///
+/// That costs four instructions more.
+///
+/// # Safety
+/// As for [`free`].
+#[inline(always)]
+pub unsafe fn free_asked_for(block: *mut u8, size: usize) {
+    let anchor = slot::heap();
+    let distance = pagemap::entry(block as usize) ^ anchor;
+    if distance >= BINS_BYTES.wrapping_neg() && serves(distance, size) {
+        // SAFETY: as in `free`.
+        unsafe { push(anchor, distance, block) }
+    } else {
+        // SAFETY: the caller's.
+        unsafe { free_asked_for_cold(block, size) }
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize) {
+    let (address, entry) = (block as usize, pagemap::entry(block as usize));
+    let is_right = if is_small(entry) {
+        serves(bin_distance(class_in(entry)), size)
+    } else if entry == pagemap::MEDIUM {
+        medium::usable_size(address).is_none_or(|usable| medium::serves(usable, size))
+    } else if large::is_large(entry) {
+        large::usable_size(entry, address).is_none_or(|usable| large::serves(usable, size))
+    } else {
+        true
+    };
+    // SAFETY: the caller's.
+    unsafe { if is_right { free(block) } else { misuse::free_wrong_size(block, size) } }
 }
 
 /// Puts a block on this thread's bin at `distance` from its anchor.

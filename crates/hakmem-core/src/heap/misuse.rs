@@ -138,18 +138,11 @@ fn is_latest(entry: usize, address: usize) -> bool {
 pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
     let (address, entry) = (block as usize, pagemap::entry(block as usize));
     if entry != 0 {
-        let usable = super::free::usable_size_of(entry, address);
-        let Some(usable) = usable.filter(|_| !is_free(address)) else { return name_misuse(function, block) };
-        let place = if is_small(entry) {
-            Place::Small(usable)
-        } else if large::is_large(entry) {
-            Place::Large(usable)
-        } else {
-            Place::Medium(usable)
-        };
+        let Some(place) = place_if_live(entry, address) else { return name_misuse(function, block) };
         // `realloc` leaves a small block where it is while half of it is used; what is aligned may be much longer than asked.
-        let little = align == 0 && size < usable / 2 && usable > 16 && is_small(entry) && !guard::shrink_has_failed();
-        if size > usable || size != 0 && little {
+        let little = align == 0 && size < place.bytes() / 2 && place.bytes() > 16;
+        let little = little && is_small(entry) && !guard::shrink_has_failed();
+        if size > place.bytes() || size != 0 && little {
             guard::report(function, address, Wrong::Size(place, size));
         }
         if align.is_power_of_two() && !address.is_multiple_of(align) {
@@ -158,6 +151,36 @@ pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usi
     }
     // SAFETY: the caller's.
     unsafe { super::free(block) }
+}
+
+/// Frees a block for C++, which was told a size that is not the block's. That is named, and the block is freed all the same.
+///
+/// # Safety
+/// As for [`free`](super::free); its page map entry says that it is ours.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn free_wrong_size(block: *mut u8, size: usize) {
+    let function = "operator delete";
+    match place_if_live(pagemap::entry(block as usize), block as usize) {
+        Some(place) => {
+            guard::report(function, block as usize, Wrong::Size(place, size));
+            // SAFETY: the caller's.
+            unsafe { super::free(block) }
+        }
+        None => name_misuse(function, block),
+    }
+}
+
+/// What the block at `address` is, whose entry this is; `None` if no block of ours begins there, or it is known to be free.
+fn place_if_live(entry: usize, address: usize) -> Option<Place> {
+    let usable = super::free::usable_size_of(entry, address).filter(|_| !is_free(address))?;
+    Some(if is_small(entry) {
+        Place::Small(usable)
+    } else if large::is_large(entry) {
+        Place::Large(usable)
+    } else {
+        Place::Medium(usable)
+    })
 }
 
 /// Looks through the bins of the thread that ends the process, as far as that takes next to no time.

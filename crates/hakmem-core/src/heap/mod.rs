@@ -55,7 +55,7 @@ pub use alloc::{
 };
 pub use census::{Census, census};
 pub use fork::after_fork_in_child;
-pub use free::{free, usable_size};
+pub use free::{free, free_asked_for, usable_size};
 pub use gaps::open_gaps;
 pub use idle::{Found, take_from};
 pub use misuse::{free_sized, look_through_bins, name_misuse};
