@@ -3,7 +3,7 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, misuse, refill};
+use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_at, class_in, is_small, misuse, refill};
 use crate::foreign;
 use crate::large;
 use crate::medium;
@@ -29,7 +29,7 @@ pub unsafe fn free(block: *mut u8) {
         unsafe { push(anchor, distance, block) }
     } else {
         // SAFETY: the caller's.
-        unsafe { free_cold(block) }
+        unsafe { free_cold(block, anchor, distance) }
     }
 }
 
@@ -79,13 +79,13 @@ pub unsafe fn free_asked_for(block: *mut u8, size: usize) {
         unsafe { push(anchor, distance, block) }
     } else {
         // SAFETY: the caller's.
-        unsafe { free_asked_for_cold(block, size) }
+        unsafe { free_asked_for_cold(block, size, anchor, distance) }
     }
 }
 
 #[inline(never)]
-unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize) {
-    let (address, entry) = (block as usize, pagemap::entry(block as usize));
+unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize, anchor: usize, distance: usize) {
+    let (address, entry) = (block as usize, distance ^ anchor);
     let is_right = if is_small(entry) {
         serves(bin_distance(class_in(entry)), size)
     } else if entry == pagemap::MEDIUM {
@@ -96,7 +96,7 @@ unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize) {
         true
     };
     // SAFETY: the caller's.
-    unsafe { if is_right { free(block) } else { misuse::free_wrong_size(block, size) } }
+    unsafe { if is_right { free_cold(block, anchor, distance) } else { misuse::free_wrong_size(block, size) } }
 }
 
 /// Puts a block on this thread's bin at `distance` from its anchor.
@@ -113,14 +113,13 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     bin.head.store(block as usize, Relaxed);
     // SAFETY: the bin's word.
     if unsafe { slot::count_down::<{ offset_of!(Bin, room) }>(anchor, distance) } {
-        bin_is_full(block);
+        bin_is_full(anchor, distance);
     }
 }
 
 #[inline(never)]
-extern "C" fn bin_is_full(latest: *mut u8) {
-    let entry = pagemap::entry(latest as usize);
-    let (heap, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
+extern "C" fn bin_is_full(anchor: usize, distance: usize) {
+    let (heap, class) = (Heap::at_anchor(anchor), class_at(distance));
     match heap.begin() {
         Some(heap) => heap.overflow(class),
         // In a signal handler that interrupted a slow path the list grows; it is settled next time.
@@ -128,13 +127,13 @@ extern "C" fn bin_is_full(latest: *mut u8) {
     }
 }
 
+/// What the fast path read is handed on in registers: to look for it again would take longer than much of what comes here.
 #[inline(never)]
-unsafe extern "C" fn free_cold(block: *mut u8) {
-    let address = block as usize;
+unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
+    let (address, entry) = (block as usize, distance ^ anchor);
     if address == 0 {
         return;
     }
-    let entry = pagemap::entry(address);
     if is_small(entry) {
         let heap = Heap::to_free();
         let anchor = slot::heap();

@@ -312,6 +312,11 @@ const fn bin_distance(class: usize) -> usize {
     (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES)
 }
 
+/// The class whose bin lies at this distance from an anchor.
+const fn class_at(distance: usize) -> usize {
+    distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()
+}
+
 /// The class in an entry of small blocks.
 fn class_in(entry: usize) -> usize {
     ((entry & (ANCHOR - 1)) - (ANCHOR - BINS_BYTES)) / size_of::<Bin>()

@@ -3,12 +3,11 @@
 //! # Safety
 //! Chains run through blocks that their users gave up; the sender owns them until the exchange that hands them over.
 
-use super::refill::is_border;
 use super::{Heap, Inside, Outgoing, ROUTES, anchor_in, class_in, misuse};
 use crate::guard::{self, Place, Wrong};
 use crate::policy;
-use crate::sizes::{BLOCK_SIZE, SPAN_SLABS};
-use crate::span::{next_of, set_next};
+use crate::sizes::BLOCK_SIZE;
+use crate::span::{may_begin_at, next_of, set_next};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// The lines of a chain lie in another processor's cache, and each link is known only when the one before it has arrived. So a
@@ -34,7 +33,7 @@ impl Heap {
         };
         let route = &heap.outgoing[owner / super::ANCHOR % ROUTES];
         // Where that costs a look at a descriptor in another processor's cache, the receiver sees to it.
-        if SPAN_SLABS[class] == 1 && !is_border(class, block) {
+        if !may_begin_at(class, block) {
             return misuse::name_misuse("free", block as *mut u8);
         }
         if route.has(block) {

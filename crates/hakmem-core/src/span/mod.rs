@@ -111,6 +111,26 @@ fn divide(reciprocal: u64, distance: usize) -> (usize, bool) {
     ((quotient >> 64) as usize, (quotient as u64) < reciprocal)
 }
 
+/// Whether a block of `class` begins at `address`, as far as that is seen without the span: where spans are one slab long.
+#[inline(always)]
+pub fn may_begin_at(class: usize, address: usize) -> bool {
+    let (reciprocal, distance) = (RECIPROCAL_OF_SLAB[class], (address % SLAB) as u32);
+    reciprocal.wrapping_mul(distance) <= reciprocal.wrapping_sub(1)
+}
+
+/// The same as [`RECIPROCAL`], times 2 to the 32, which is enough for a slab; 0 where spans are longer.
+const RECIPROCAL_OF_SLAB: [u32; CLASSES] = {
+    let mut reciprocals = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        if SPAN_SLABS[class] == 1 {
+            reciprocals[class] = (1_u64 << 32).div_ceil(BLOCK_SIZE[class] as u64) as u32;
+        }
+        class += 1;
+    }
+    reciprocals
+};
+
 /// One divided by each block size, times 2 to the 64, rounded up: a multiplication is shorter than a division. A span has
 /// fewer than 2^20 bytes and a block at most 2^15, so the rounding never carries to the next byte.
 const RECIPROCAL: [u64; CLASSES] = {
