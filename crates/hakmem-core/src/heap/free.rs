@@ -103,7 +103,7 @@ unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize, anchor: us
 #[inline(always)]
 unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     // SAFETY: the caller found this thread's bin there.
-    let bin = unsafe { &*(anchor.wrapping_add(distance) as *const Bin) };
+    let bin = unsafe { Bin::at(anchor, distance) };
     let head = bin.head.load(Relaxed);
     if head == block as usize {
         return misuse::freed_twice_in_a_row(block);

@@ -17,7 +17,7 @@
 //! slow path.
 
 use super::refill::span_of;
-use super::{Heap, Inside, anchor_in, class_in, entry_for, is_small};
+use super::{BINS_BYTES, Bin, Heap, Inside, anchor_in, class_in, entry_for, is_small};
 use crate::guard::{self, Place, Wrong};
 use crate::large;
 use crate::medium;
@@ -121,13 +121,15 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     }
     let span = span_of(address)?;
     let may_be_live = !is_latest(entry, address) && span.is_out(address);
-    may_be_live.then_some(BLOCK_SIZE[class_in(entry)] as usize)
+    may_be_live.then(|| span.block_size())
 }
 
 /// Whether a small block, whose entry this is, is the latest one in its bin, which is this thread's.
 fn is_latest(entry: usize, address: usize) -> bool {
-    let anchor = anchor_in(entry);
-    anchor == slot::heap() && Heap::at_anchor(anchor).bins[class_in(entry)].head.load(Relaxed) == address
+    let anchor = slot::heap();
+    let distance = entry ^ anchor;
+    // SAFETY: then the entry is that of blocks whose bin lies at this distance from this thread's anchor.
+    distance >= BINS_BYTES.wrapping_neg() && unsafe { Bin::at(anchor, distance) }.head.load(Relaxed) == address
 }
 
 /// Frees a block for `function`, which was told its size and what it is aligned to; 0 is not told. A wrong size or alignment is

@@ -99,6 +99,18 @@ pub struct Bin {
     pops: AtomicU32,
 }
 
+impl Bin {
+    /// The bin at `distance` from an anchor.
+    ///
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    unsafe fn at(anchor: usize, distance: usize) -> &'static Bin {
+        // SAFETY: the caller's.
+        unsafe { &*(anchor.wrapping_add(distance) as *const Bin) }
+    }
+}
+
 /// Bytes of all bins of a heap.
 pub const BINS_BYTES: usize = CLASSES * size_of::<Bin>();
 /// Distance from a heap to its anchor, and the alignment of both.

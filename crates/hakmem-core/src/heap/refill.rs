@@ -5,6 +5,7 @@
 
 use super::adopt::count_no_free;
 use super::allowance::{CAPACITY, MISS};
+use super::remote::take_ahead;
 use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
 use crate::bell;
 use crate::decay;
@@ -293,8 +294,8 @@ impl Inside<'_> {
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             if class > 0 {
-                // SAFETY: blocks above the first class have a second word; in one that came alone it is anything at all.
-                prefetch(unsafe { next_of(block + size_of::<usize>()) });
+                // SAFETY: blocks above the first class have a second word.
+                prefetch(unsafe { take_ahead(block) });
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
@@ -325,8 +326,13 @@ impl Inside<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
+            let class = class_in(pagemap::entry(block));
+            if class > 0 {
+                // SAFETY: as above; blocks above the first class have a second word.
+                prefetch(unsafe { take_ahead(block) });
+            }
             // SAFETY: as above.
-            if !unsafe { self.put_received(block, class_in(pagemap::entry(block))) } {
+            if !unsafe { self.put_received(block, class) } {
                 return;
             }
             block = next;

@@ -6,7 +6,7 @@
 use super::{Heap, Inside, Outgoing, ROUTES, anchor_in, class_in, misuse};
 use crate::guard::{self, Place, Wrong};
 use crate::policy;
-use crate::sizes::BLOCK_SIZE;
+use crate::sizes::{ADDRESS_BITS, BLOCK_SIZE};
 use crate::span::{may_begin_at, next_of, set_next};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -14,9 +14,36 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 /// block's second word names the block so many links on, for the receiver to fetch in advance.
 pub(super) const AHEAD: usize = 8;
 
+/// What stands above that address in the second word, where no address has bits: by it a block is recognised that is on its way
+/// already, until the receiver wipes it. No text, number or address that programs keep has it often; then the chain tells.
+const ON_ITS_WAY: usize = 0x15A3D;
+
 /// An inbox with more than this is served by whoever sends to it.
 const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
+
+/// Where the second word of a block is.
+fn second(block: usize) -> usize {
+    block + size_of::<usize>()
+}
+
+fn is_on_its_way(word: usize) -> bool {
+    word >> ADDRESS_BITS == ON_ITS_WAY
+}
+
+/// Takes what a sender wrote out of the second word of a block that has one: the address of one so many links on, or in a block that
+/// came alone anything at all.
+///
+/// # Safety
+/// A block that came in.
+pub(super) unsafe fn take_ahead(block: usize) -> usize {
+    // SAFETY: the caller's.
+    unsafe {
+        let word = next_of(second(block));
+        set_next(second(block), 0);
+        word & ((1 << ADDRESS_BITS) - 1)
+    }
+}
 
 impl Heap {
     /// Frees `block`, whose page map entry names another heap than `mine`, this thread's, which may have none.
@@ -36,7 +63,9 @@ impl Heap {
         if !may_begin_at(class, block) {
             return misuse::name_misuse("free", block as *mut u8);
         }
-        if route.has(block) {
+        // SAFETY: the block has a second word.
+        let may_be_sent = if size >= 16 { is_on_its_way(unsafe { next_of(second(block)) }) } else { route.has(block) };
+        if may_be_sent && route.leads_to(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }
@@ -50,7 +79,7 @@ impl Heap {
         let earlier = route.recent[route.count.get() as usize % AHEAD].replace(block);
         if size >= 16 {
             // SAFETY: as above, and the block has a second word.
-            unsafe { set_next(block + size_of::<usize>(), earlier) };
+            unsafe { set_next(second(block), earlier | ON_ITS_WAY << ADDRESS_BITS) };
         }
         if route.first.replace(block) == 0 {
             route.last.set(block);
@@ -91,12 +120,12 @@ impl Heap {
 }
 
 impl Outgoing {
-    /// Whether a block is on its way already, as far as the latest ones tell.
+    /// Whether a block may be on its way already, as far as the latest ones tell: they may have been sent before.
     fn has(&self, block: usize) -> bool {
-        // The circle may hold blocks that were sent before, and have been handed out again since.
-        self.recent.iter().any(|recent| recent.get() == block) && self.leads_to(block)
+        self.recent.iter().any(|recent| recent.get() == block)
     }
 
+    /// Whether a block is on its way already.
     #[cold]
     fn leads_to(&self, block: usize) -> bool {
         let mut at = self.first.get();

@@ -62,10 +62,6 @@ pub fn runs(mut set: Pages) -> impl Iterator<Item = (usize, usize)> {
 }
 
 impl Span {
-    fn block_size(&self) -> usize {
-        BLOCK_SIZE[self.class()] as usize
-    }
-
     /// The pages that a block overlaps.
     fn pages_of(&self, block: usize) -> Pages {
         let at = block * self.block_size();

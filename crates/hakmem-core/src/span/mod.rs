@@ -197,6 +197,11 @@ impl Span {
         self.class.get() as usize
     }
 
+    /// Bytes of each of its blocks.
+    pub fn block_size(&self) -> usize {
+        BLOCK_SIZE[self.class()] as usize
+    }
+
     /// Slabs it takes.
     pub fn slabs(&self) -> usize {
         self.slabs.get() as usize
@@ -325,7 +330,7 @@ impl Span {
             (head, block, left) = (block, next, left - 1);
         }
         self.list.set(head);
-        self.free.set(self.free.get() + most - left);
+        self.free.set(self.free.get() + (most - left));
         self.drawn.set(self.drawn.get() && left == most);
         (most - left, block)
     }
