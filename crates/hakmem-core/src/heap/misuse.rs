@@ -32,8 +32,10 @@ use hakmem_os::slot;
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
 const FREES_A_STEP: u32 = 64;
-/// Frees from one look at the beginning of a list to the next, once so many were looked at more closely; a power of two.
-const FREES_A_LOOK: u64 = 256;
+/// So many frees are looked at each time that the bin is settled.
+const FIRST_FREES: u64 = 64;
+/// Frees from one look at the beginning of a list to the next, after these; a power of two.
+const FREES_A_LOOK: u64 = 512;
 /// Blocks that are looked at when the process ends: a fraction of a millisecond.
 const STEPS_AT_THE_END: u32 = 4096;
 /// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
@@ -209,7 +211,7 @@ impl Heap {
     pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
         let all = self.lanes[class].pushed.get();
         let before = all.wrapping_sub(u64::from(frees));
-        if before < FREES_A_LOOK || before ^ all >= FREES_A_LOOK {
+        if before < FIRST_FREES || before ^ all >= FREES_A_LOOK {
             self.look_closely(class, frees);
         }
     }
@@ -253,9 +255,13 @@ impl Heap {
     /// What is wrong with a block of a bin, if it is seen.
     fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
+        let run = lane.bump.get()..lane.end.get();
+        if span.is_out(block) && !run.contains(&block) {
+            return None;
+        }
         match span.index_of(block) {
             Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
-            _ if (lane.bump.get()..lane.end.get()).contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
+            _ if run.contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
             _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
         }
