@@ -269,7 +269,9 @@ impl Inside<'_> {
             return;
         };
         if span.free_blocks() != 0 {
-            let chain = span.take_list((lane.limit.get() / 2).max(1));
+            let limit = lane.limit.get();
+            // All of a list is taken at once, where a part is followed to its end.
+            let chain = span.take_list(if span.free_blocks() <= limit { limit } else { (limit / 2).max(1) });
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
             lane.spare.sub(u64::from(chain.count));
