@@ -228,21 +228,25 @@ impl Heap {
     /// what they should be.
     fn looks_right(&self, class: usize, close: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
-        let mut block = self.bins[class].head.load(Relaxed);
+        let steps = steps.min(held);
+        let (mut block, mut left) = (self.bins[class].head.load(Relaxed), steps);
         // A block is compared with the one that came last at a power of two: so a circle is found in one turn of it or two.
-        // What is in the slab of the one before it is in the same bin's.
-        let (mut earlier, mut power, mut before) = (0, 1, 0);
-        for step in 1..=steps.min(held) {
-            let is_near = (block ^ before) < SLAB;
-            let is_right = block != 0 && block != earlier && (is_near || self.is_in_bin(class, block));
-            if !is_right || step <= close && self.wrong_in_bin(class, block).is_some() {
+        let (mut earlier, mut power, mut lap) = (0, 1_u32, 1_u32);
+        let mut before = usize::MAX;
+        while left != 0 {
+            // What is in the slab of the one before it is in the same bin's.
+            let is_right = (block ^ before < SLAB || self.is_in_bin(class, block)) && block != earlier;
+            if !is_right || steps - left < close && self.wrong_in_bin(class, block).is_some() {
                 return false;
             }
-            if step == power {
-                (earlier, power) = (block, 2 * power);
+            lap -= 1;
+            if lap == 0 {
+                power = power.wrapping_mul(2);
+                (earlier, lap) = (block, power);
             }
             // SAFETY: a block of this bin.
             (before, block) = (block, unsafe { next_of(block) });
+            left -= 1;
         }
         block == 0 || steps < held
     }
