@@ -7,7 +7,7 @@ use crate::backend::huge_pages;
 use crate::backend::large_cache::{self, Mapping};
 use crate::backend::purge::Purge;
 use crate::base::accounting;
-use crate::base::sizes::{SEGMENT, SLAB};
+use crate::base::sizes::{MEDIUM_MAX, SEGMENT, SLAB};
 use crate::map::page_map;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
@@ -15,6 +15,11 @@ use hakmem_os::vm;
 /// Bytes of the mapping for a request.
 fn mapping_size(size: usize) -> usize {
     size.max(1).next_multiple_of(vm::PAGE)
+}
+
+/// Whether a block of `usable` bytes may be one for a request of `size`, at no particular alignment: its mapping may be longer.
+pub fn serves(usable: usize, size: usize) -> bool {
+    size > MEDIUM_MAX && size <= usable
 }
 
 /// Allocates `size` bytes aligned to `align`, for which the address space has a place; the flag says whether they are zero.

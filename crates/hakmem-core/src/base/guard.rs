@@ -76,6 +76,15 @@ pub enum Place {
     Large(usize),
 }
 
+impl Place {
+    /// Bytes of a block there.
+    pub fn bytes(self) -> usize {
+        match self {
+            Place::Small(bytes) | Place::Medium(bytes) | Place::Large(bytes) => bytes,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -36,7 +36,7 @@ pub use alloc::{
 };
 pub use defragmentation::worth_moving;
 pub use fork::after_fork_in_child;
-pub use free::{free, free_sized};
+pub use free::{free, free_asked_for, free_sized};
 pub use holes::open_holes;
 pub use layout::{Big, Heap, Status};
 pub use lookup::usable_size;

@@ -67,6 +67,7 @@ rules! { holds_here, "c", "c":
 
 rules! { holds_everywhere, "cxx", "cc":
     threads_late_destructors operators_all operators_bad_alloc operators_in_containers
+    operators_sized_delete
 }
 
 #[test]

@@ -13,7 +13,7 @@
 
 use super::descriptor::Span;
 use super::pages::{MOST_BLOCKS, Pages, pages, runs};
-use crate::base::sizes::{BLOCK_SIZE, SLAB};
+use crate::base::sizes::SLAB;
 use hakmem_os::vm::PAGE;
 
 /// Blocks of a span, one bit each: a kilobyte.
@@ -30,10 +30,6 @@ impl Blocks {
 }
 
 impl Span {
-    fn block_size(&self) -> usize {
-        BLOCK_SIZE[self.class()] as usize
-    }
-
     /// The pages that a block overlaps.
     fn pages_of(&self, block: usize) -> Pages {
         let at = block * self.block_size();
@@ -177,7 +173,7 @@ impl Span {
 mod tests {
     use super::*;
     use crate::backend::segment;
-    use crate::base::sizes::{CLASSES, SPAN_SLABS};
+    use crate::base::sizes::{BLOCK_SIZE, CLASSES, SPAN_SLABS};
     use std::vec::Vec;
 
     #[test]
@@ -198,7 +194,7 @@ mod tests {
             let expected = others.iter().map(pages_of).fold(0, |all, pages| all | pages) & !in_use;
             for block in blocks.iter().filter(|at| !stays(**at)) {
                 // SAFETY: a block of the span that nobody uses.
-                unsafe { span.put(*block) }.expect("it is out");
+                unsafe { span.put_closely(*block, &(0..0)) }.expect("it is out");
             }
             assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_holes());
