@@ -143,9 +143,10 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     }
     if is_small(entry) {
         let heap = Heap::to_free();
-        let anchor = slot::heap();
+        // The scavenger may clear the slot at any moment.
+        let anchor = heap.as_ref().map_or_else(slot::heap, |heap| heap.anchor());
         if anchor != 0 && anchor_in(entry) == anchor {
-            // The slot was cleared, so the fast path could not know.
+            // The slot was clear, so the fast path could not know.
             drop(heap);
             // SAFETY: the page map says: a block of this class, ours.
             unsafe { push(anchor, bin_distance(class_in(entry)), block) }

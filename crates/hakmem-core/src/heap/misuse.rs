@@ -19,6 +19,7 @@
 use super::entry::{anchor_in, class_in, entry_for, is_small};
 use super::layout::{BINS_BYTES, Bin, Heap, Locked};
 use super::lookup::usable_size_of;
+use super::this_thread;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::segment;
@@ -68,9 +69,9 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
         return match span.map(|span| span.index_of(address)) {
-            Some(Err(Refusal::Locked(bytes))) => Wrong::Locked(small(class), bytes),
+            Some(Err(Refusal::Inside(bytes))) => Wrong::Inside(small(class), bytes),
             _ if is_latest(entry, address) => {
-                Wrong::FreedTwice(small(class), Heap::at_anchor(slot::heap()).thread.load(Relaxed))
+                Wrong::FreedTwice(small(class), Heap::at_anchor(anchor_in(entry)).thread.load(Relaxed))
             }
             _ if is_free(address) => Wrong::FreedTwice(small(class), 0),
             _ => Wrong::NotInUse,
@@ -79,11 +80,14 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     if entry == 0 && address >> ADDRESS_BITS != 0 {
         return Wrong::Unknown;
     }
-    if entry == page_map::CACHED && in_own_medium_cache(address) {
-        let (bytes, heap) = (medium::usable_size(address).unwrap_or(0), Heap::at_anchor(slot::heap()));
+    if entry == page_map::CACHED
+        && let Some(heap) = this_thread::heap()
+        && heap.medium_cache.blocks().any(|(_, span)| span.base() == address)
+    {
+        let bytes = medium::usable_size(address).unwrap_or(0);
         return Wrong::FreedTwice(Place::Medium(bytes), heap.thread.load(Relaxed));
     }
-    let around = block_around(address).map(|(place, base)| Wrong::Locked(place, address - base));
+    let around = block_around(address).map(|(place, base)| Wrong::Inside(place, address - base));
     around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
 }
 
@@ -105,10 +109,6 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
         return None;
     };
     (address - base < length).then_some((place, base))
-}
-
-fn in_own_medium_cache(address: usize) -> bool {
-    slot::heap() != 0 && Heap::at_anchor(slot::heap()).medium_cache.blocks().any(|(_, span)| span.base() == address)
 }
 
 /// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
@@ -213,7 +213,7 @@ impl Heap {
             return None;
         }
         match span.index_of(block) {
-            Err(Refusal::Locked(bytes)) => Some(Wrong::Locked(small(class), bytes)),
+            Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
             _ if run.contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
             _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
@@ -309,7 +309,7 @@ impl Locked<'_> {
     pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
-            Refusal::Locked(bytes) => Wrong::Locked(place, bytes),
+            Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
             Refusal::NeverOut => Wrong::NeverHandedOut(place),
             Refusal::Back => Wrong::FreedTwice(place, 0),
         };

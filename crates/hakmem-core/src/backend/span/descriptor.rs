@@ -30,7 +30,7 @@ pub enum Refusal {
     /// It came back already.
     Back,
     /// It points so many bytes behind the beginning of a block.
-    Locked(usize),
+    Inside(usize),
     /// It was never handed out.
     NeverOut,
 }
@@ -274,7 +274,7 @@ impl Span {
     /// Number of the block that begins at `address`, which lies in this span.
     #[inline]
     pub fn index_of(&self, address: usize) -> Result<usize, Refusal> {
-        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Locked)
+        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Inside)
     }
 
     /// Whether the block at `address` is known to be back. May be asked without the lock, and is then about some recent
