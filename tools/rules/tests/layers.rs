@@ -16,9 +16,6 @@ const ALLOC: &str = "crates/hakmem-alloc/src/lib.rs";
 /// Declares its own C++ half.
 const CXX: &str = "crates/hakmem-capi/src/operators.rs";
 
-/// Calls of methods that a module above defines, each to be moved down to its caller or below.
-const CALLS_UP: [(&str, &str); 2] = [("span/descriptor.rs", "is_away"), ("span/descriptor.rs", "mark_away_only")];
-
 /// Crates that run inside `malloc`.
 const INSIDE_MALLOC: [&str; 3] = [OS, CORE, CAPI];
 
@@ -56,12 +53,6 @@ fn modules_use_those_below_them_only() {
     let mut breaches = Vec::new();
     for lib in [OS, CORE] {
         breaches.extend(Order::read(&read_crate(lib)).check());
-    }
-    for (file, method) in CALLS_UP {
-        let before = breaches.len();
-        let what = format!("the method `{method}`");
-        breaches.retain(|breach| !(breach.file.ends_with(file) && breach.message.starts_with(&what)));
-        assert!(breaches.len() < before, "{file} no longer calls `{method}` upward: take the line out of this test");
     }
     expect_none("modules use lower layers only:", &breaches);
 }

@@ -18,11 +18,12 @@
 use super::index::{RECIPROCAL, divide, index_in};
 use super::link::{next_of, set_next};
 use super::marks::{self, BITS, Marks};
-use super::pages::Pages;
+use super::pages::{Pages, pages, runs};
 use crate::base::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
 use core::ops::Range;
 use core::ptr;
 use hakmem_os::atomic::Cell;
+use hakmem_os::vm::PAGE;
 
 /// Why a span does not take a block back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -418,5 +419,40 @@ impl Span {
     /// Whether its pages are on their way to the system: until then its gaps cannot be filled, and it cannot be retired.
     pub fn is_opening(&self) -> bool {
         self.opening.get()
+    }
+
+    /// The pages that a block overlaps.
+    pub(super) fn pages_of(&self, block: usize) -> Pages {
+        let at = block * self.block_size();
+        pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
+    }
+
+    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
+    pub(super) fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
+        let size = self.block_size();
+        (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
+    }
+
+    /// Whether a block is away.
+    fn is_away(&self, block: usize) -> bool {
+        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
+    }
+
+    /// Marks the blocks that are away, and no others.
+    fn mark_away_only(&self) {
+        self.marks.clear();
+        if self.away.get() != 0 {
+            for (first, count) in runs(self.gone()) {
+                let (from, to) = self.blocks_of(first, count);
+                for block in from..to {
+                    self.marks.add(block);
+                }
+            }
+        }
+    }
+
+    /// Pages that are gone.
+    pub fn gone(&self) -> Pages {
+        self.gone.get()
     }
 }

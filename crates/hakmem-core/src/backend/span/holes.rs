@@ -30,44 +30,9 @@ impl Blocks {
 }
 
 impl Span {
-    /// The pages that a block overlaps.
-    fn pages_of(&self, block: usize) -> Pages {
-        let at = block * self.block_size();
-        pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
-    }
-
-    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
-    fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
-        let size = self.block_size();
-        (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
-    }
-
     /// Blocks that are away.
     pub fn away_blocks(&self) -> u32 {
         self.away.get()
-    }
-
-    /// Whether a block is away.
-    pub(super) fn is_away(&self, block: usize) -> bool {
-        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
-    }
-
-    /// Marks the blocks that are away, and no others.
-    pub(super) fn mark_away_only(&self) {
-        self.marks.clear();
-        if self.away.get() != 0 {
-            for (first, count) in runs(self.gone()) {
-                let (from, to) = self.blocks_of(first, count);
-                for block in from..to {
-                    self.marks.add(block);
-                }
-            }
-        }
-    }
-
-    /// Pages that are gone.
-    pub fn gone(&self) -> Pages {
-        self.gone.get()
     }
 
     /// Blocks not yet carved, where their pages hold old contents.
