@@ -337,7 +337,10 @@ fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     if mapping.grow(bytes.next_multiple_of(SLAB), SLAB) {
         return Some(mapping);
     }
-    keep(mapping);
+    // As old as it was: what is refused must not keep it for ever.
+    if !put_in_slot(mapping) {
+        unmap_or_wait(mapping);
+    }
     None
 }
 
@@ -413,7 +416,13 @@ fn release_stuck() -> usize {
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    footprint::take(bytes) || release(Purge::All) != 0 && footprint::take(bytes)
+    footprint::take(bytes) || release_for(bytes) && footprint::take(bytes)
+}
+
+/// Unmaps what is kept if that is likely to make room for `bytes`; whether there was something.
+pub fn release_for(bytes: usize) -> bool {
+    let kept = KEPT_BYTES.load(Relaxed);
+    kept != 0 && footprint::could_have(bytes, kept) && release(Purge::All) != 0
 }
 
 /// Notes bytes mapped for large blocks, which were taken.

@@ -8,7 +8,6 @@ use crate::kept::{self, Mapping};
 use crate::pagemap;
 use crate::pages;
 use crate::price;
-use crate::segment::Purge;
 use crate::sizes::{SEGMENT, SLAB};
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
@@ -33,7 +32,6 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
 
 /// Maps a new one.
 fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
-    kept::release_excess(bytes);
     if !kept::take_bytes(bytes) {
         return None;
     }
@@ -49,7 +47,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
     let huge = !sparse && pages::huge_block(bytes) && price::is_fair(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
-    if base == 0 && kept::release(Purge::All) != 0 {
+    if base == 0 && kept::release_for(bytes) {
         base = vm::map_aligned(bytes, align);
     }
     if base == 0 || !pagemap::cover(base, SLAB) {
@@ -60,6 +58,8 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
         kept::forget(mapping);
         return None;
     }
+    // Only now, since what is refused changes nothing.
+    kept::release_excess(bytes);
     kept::note_mapped(bytes);
     mapping.base.store(base, Relaxed);
     mapping.bytes.store(bytes, Relaxed);

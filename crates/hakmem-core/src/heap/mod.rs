@@ -61,7 +61,7 @@ pub use idle::{Found, take_from};
 pub use misuse::{free_sized, look_through_bins, name_misuse};
 pub use pressure::attend;
 pub use realloc::{reallocate, reallocate_if_live, stays};
-pub use rows::{Big, Row, big_row, gone_bytes, misses_and_heaps, row};
+pub use rows::{Big, Row, big_row, gone_bytes, live_bytes, misses_and_heaps, row};
 pub use validate::{Fault, validate};
 pub use worth::worth_moving;
 

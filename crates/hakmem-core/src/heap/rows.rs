@@ -104,6 +104,13 @@ pub fn big_row(kind: Big) -> Row {
     row
 }
 
+/// Bytes in the program's hands. Exact when no thread is in the allocator.
+pub fn live_bytes() -> usize {
+    let small = (0..CLASSES).map(row);
+    let rows = small.chain([Big::Medium, Big::Large].map(big_row));
+    rows.fold(0_u64, |sum, row| sum.wrapping_add(row.live_bytes)) as usize
+}
+
 /// Bytes of pages between blocks in use that went back to the system. The free bytes of rows count them too.
 pub fn gone_bytes() -> u64 {
     Heap::all().map(|heap| heap.gone.get()).sum::<u64>() * PAGE as u64
