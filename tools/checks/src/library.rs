@@ -10,6 +10,8 @@ pub struct Library {
     pub shared: PathBuf,
     /// The archive.
     pub archive: PathBuf,
+    /// A plugin in Rust that has the allocator inside.
+    pub rust_plugin: PathBuf,
     /// The directory of the header.
     pub include: PathBuf,
 }
@@ -34,6 +36,7 @@ pub fn library() -> &'static Library {
         Library {
             shared: present(env::var_os("HAKMEM_LIB").map_or(target.join("release/libhakmem.so"), PathBuf::from)),
             archive: target.join("release/libhakmem.a"),
+            rust_plugin: target.join("release/libhakmem_rust_plugin.so"),
             include: source_tree().join("crates/hakmem-capi/include"),
         }
     })

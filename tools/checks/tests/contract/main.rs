@@ -263,6 +263,19 @@ fn dlopen_plugin_closed() {
     on_hakmem(&program.preloaded().arg(&plugin.path));
 }
 
+/// Each copy of the plugin is a plugin of its own.
+#[test]
+fn dlopen_rust_plugin() {
+    let program = Program::build("c/dlopen_rust_plugin.c");
+    let copies = ["first.so", "second.so", "third.so"].map(|name| program.directory().join(name));
+    for copy in &copies {
+        fs::copy(&library().rust_plugin, copy).expect("`cargo build --release --workspace` makes the plugin");
+    }
+    for run in [program.plain(), program.preloaded()] {
+        on_hakmem(&copies.iter().fold(run, Run::arg));
+    }
+}
+
 #[test]
 fn dlopen_library_itself() {
     let program = Program::build("c/dlopen_library_itself.c");
