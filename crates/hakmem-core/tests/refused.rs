@@ -6,10 +6,13 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::base::accounting;
 use hakmem_core::policy::{self, Snapshot};
-use hakmem_core::segment::Purge;
+use hakmem_core::reclaim::limits;
 use hakmem_core::stats::{Totals, totals};
-use hakmem_core::{heap, kept, limits, space};
+use hakmem_core::{debug, heap};
 use hakmem_os::kernel::{Call, Kernel, calls, real, replace};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -103,8 +106,8 @@ fn scatter() -> Vec<*mut u8> {
 
 fn give_all_back() {
     heap::collect();
-    space::purge(Purge::All);
-    kept::release(Purge::All);
+    slabs::purge(Purge::All);
+    large_cache::release(Purge::All);
 }
 
 /// All but the calls of the kernel.
@@ -181,7 +184,7 @@ fn what_cannot_be_had_changes_nothing_and_what_can_is_given() {
 
     had(120 * MIB, leave);
     had(120 * MIB, |room| {
-        let used = hakmem_core::footprint::used();
+        let used = accounting::used();
         assert!(limits::set(0, if room == NONE { 0 } else { used + room }));
     });
     free(fill(3 * MIB, 30 * MIB));
@@ -189,7 +192,7 @@ fn what_cannot_be_had_changes_nothing_and_what_can_is_given() {
     free(fill(70 * MIB, 70 * MIB));
 
     replace(None);
-    if let Err(fault) = heap::validate() {
+    if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
     }
 }

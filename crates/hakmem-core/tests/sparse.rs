@@ -8,8 +8,9 @@
 
 mod clock;
 
-use hakmem_core::segment::Purge;
-use hakmem_core::{heap, kept};
+use hakmem_core::backend::large_cache;
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::heap;
 use hakmem_os::kernel::{Call, calls, replace};
 use std::slice;
 
@@ -73,7 +74,7 @@ fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
         assert!(calls(Call::Map) <= maps + 10, "it is kept");
         assert!(resident() < start + MIB, "{} KiB are resident", (resident() - start) >> 10);
         is_all_zero(size);
-        kept::release(Purge::All);
+        large_cache::release(Purge::All);
 
         // Of one that was written all over no page is brought in again.
         use_all(size);
@@ -90,7 +91,7 @@ fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
         use_zeroed(size, align, size / 20);
         assert!(resident() < start + MIB, "{} KiB are resident", (resident() - start) >> 10);
         is_all_zero(size);
-        kept::release(Purge::All);
+        large_cache::release(Purge::All);
     }
     replace(None);
 }

@@ -3,15 +3,17 @@
 //! It comes last, when no lock is held and no slow path of the thread's heap is under way: from here the program's own function
 //! may be called, which may allocate and free.
 
-use super::{Heap, collect, live_bytes};
-use crate::footprint;
-use crate::kept;
-use crate::limits;
-use crate::meta;
-use crate::segment::Purge;
-use crate::sizes::{MEDIUM_MAX, SEGMENT};
-use crate::space;
-use crate::turn;
+use super::counters::live_bytes;
+use super::layout::Heap;
+use super::trim::collect;
+use crate::backend::large_cache;
+use crate::backend::purge::Purge;
+use crate::backend::slabs;
+use crate::base::accounting;
+use crate::base::sizes::{MEDIUM_MAX, SEGMENT};
+use crate::map::metadata;
+use crate::reclaim::limits;
+use crate::reclaim::purge_lock;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
@@ -24,7 +26,7 @@ static LAST_COLLECTED: AtomicU64 = AtomicU64::new(0);
 /// is asked to free something; after each, `allocate` is asked again. What would not help is not done.
 #[inline]
 pub(super) fn attended<T>(size: usize, allocate: impl Fn() -> Option<T>) -> Option<T> {
-    let refusals = footprint::refusals();
+    let refusals = accounting::refusals();
     let found = allocate();
     if found.is_none() {
         return try_again(size, refusals, allocate);
@@ -36,9 +38,9 @@ pub(super) fn attended<T>(size: usize, allocate: impl Fn() -> Option<T>) -> Opti
 #[cold]
 #[inline(never)]
 fn try_again<T>(size: usize, refusals: usize, allocate: impl Fn() -> Option<T>) -> Option<T> {
-    let at_limit = || footprint::refusals() != refusals;
+    let at_limit = || accounting::refusals() != refusals;
     // All that is not metadata: more cannot go back, whatever the program does.
-    let blocks = footprint::now().saturating_sub(meta::mapped());
+    let blocks = accounting::now().saturating_sub(metadata::mapped());
     if !is_worth(size, blocks) {
         limits::note_failure(at_limit());
         return None;
@@ -59,13 +61,13 @@ fn try_again<T>(size: usize, refusals: usize, allocate: impl Fn() -> Option<T>) 
 /// Whether to give `given` bytes back may help a request for `size` bytes that was refused.
 fn is_worth(size: usize, given: usize) -> bool {
     // What is no mapping of its own may find room in what is mapped already.
-    size <= given.min(MEDIUM_MAX) || footprint::could_have(if size > MEDIUM_MAX { size } else { SEGMENT }, given)
+    size <= given.min(MEDIUM_MAX) || accounting::could_have(if size > MEDIUM_MAX { size } else { SEGMENT }, given)
 }
 
 /// Sees to a limit that was reached or to a new peak, if there is one. One load where there is none.
 #[inline]
 pub fn attend() {
-    if footprint::demanded() {
+    if accounting::demanded() {
         see_to_demand();
     }
 }
@@ -73,17 +75,17 @@ pub fn attend() {
 #[cold]
 #[inline(never)]
 fn see_to_demand() {
-    let demand = footprint::take_demand();
-    if demand & footprint::LIMIT != 0 {
+    let demand = accounting::take_demand();
+    if demand & accounting::LIMIT != 0 {
         give_back();
         limits::tighten();
         limits::tell();
-    } else if demand & footprint::NEW_PEAK != 0
-        && let Some(_turn) = turn::take()
+    } else if demand & accounting::NEW_PEAK != 0
+        && let Some(_turn) = purge_lock::take()
     {
         // What was used since the peak before this one is likely to be used again.
-        space::purge(Purge::Aged);
-        kept::release(Purge::Aged);
+        slabs::purge(Purge::Aged);
+        large_cache::release(Purge::Aged);
     }
 }
 
