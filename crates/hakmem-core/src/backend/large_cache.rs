@@ -42,6 +42,8 @@ pub struct Mapping {
     /// The number of the call that mapped it, also of its parts; [`MIXED`] where it was joined from several, which the kernel
     /// may see apart, and then resizes none.
     origin: AtomicUsize,
+    /// Whether the kernel would not move it: the program may have changed the rights to a part of it, so it serves no second time.
+    torn: AtomicBool,
     /// Passes of the decay that found it kept.
     age: AtomicUsize,
     phase: AtomicU32,
@@ -134,6 +136,7 @@ pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
     let mapping = SPARE.pop().or_else(|| unsafe { metadata::make::<Mapping>() }.inspect(|made| list(made)))?;
     mapping.origin.store(new_origin(), Relaxed);
+    mapping.torn.store(false, Relaxed);
     Some(mapping)
 }
 
@@ -198,7 +201,7 @@ pub fn keep(mapping: &'static Mapping) {
     let policy = policy::current();
     mapping.age.store(0, Relaxed);
     let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + mapping.bytes.load(Relaxed) <= policy.retain_bytes;
-    if !(wanted && put_in_slot(mapping)) {
+    if mapping.torn.load(Relaxed) || !(wanted && put_in_slot(mapping)) {
         unmap_or_wait(mapping);
     }
 }
@@ -516,6 +519,7 @@ impl Mapping {
             // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
             // place.
             page_map::set(base, 1, entry);
+            self.torn.store(true, Relaxed);
             return false;
         }
         self.base.store(to, Relaxed);
