@@ -107,7 +107,7 @@ fn scatter() -> Vec<*mut u8> {
 fn give_all_back() {
     heap::collect();
     slabs::purge(Purge::All);
-    large_cache::release(Purge::All);
+    large_cache::unmap(Purge::All);
 }
 
 /// All but the calls of the kernel.

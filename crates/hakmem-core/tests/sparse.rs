@@ -74,7 +74,7 @@ fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
         assert!(calls(Call::Map) <= maps + 10, "it is kept");
         assert!(resident() < start + MIB, "{} KiB are resident", (resident() - start) >> 10);
         is_all_zero(size);
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
 
         // Of one that was written all over no page is brought in again.
         use_all(size);
@@ -91,7 +91,7 @@ fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
         use_zeroed(size, align, size / 20);
         assert!(resident() < start + MIB, "{} KiB are resident", (resident() - start) >> 10);
         is_all_zero(size);
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
     }
     replace(None);
 }

@@ -77,7 +77,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
     let huge = !sparse && huge_pages::wanted_for_block(bytes) && huge_pages::are_cheap(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
-    if base == 0 && large_cache::release_for(bytes) {
+    if base == 0 && large_cache::unmap_for(bytes) {
         base = vm::map_aligned(bytes, align);
     }
     if base == 0 || !page_map::cover(base, SLAB) {
@@ -89,7 +89,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
         return None;
     }
     // Only now, since what is refused changes nothing.
-    large_cache::release_excess(bytes);
+    large_cache::unmap_excess(bytes);
     large_cache::note_mapped(bytes);
     mapping.base.store(base, Relaxed);
     mapping.bytes.store(bytes, Relaxed);
@@ -128,7 +128,7 @@ pub fn free(entry: usize, address: usize) -> Option<usize> {
     let bytes = usable_size(entry, address)?;
     described(entry).set_free();
     page_map::set(address, 1, page_map::FREED);
-    large_cache::keep(described(entry));
+    large_cache::put(described(entry));
     Some(bytes)
 }
 

@@ -107,7 +107,7 @@ pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 /// A block of `class` from this thread's run, or from behind it; the flag says whether it is zero.
 #[inline]
 fn supply(class: usize) -> Option<(usize, bool)> {
-    pressure::attended(BLOCK_SIZE[class] as usize, || match Heap::for_slow_path() {
+    pressure::allocate_or_retry(BLOCK_SIZE[class] as usize, || match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
         None => ownership::borrow(|heap| heap.supply(class)),
     })
@@ -168,7 +168,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
     if !has_place(size, align) {
         return None;
     }
-    pressure::attended(size, || allocate_big_once(size, align, zeroed))
+    pressure::allocate_or_retry(size, || allocate_big_once(size, align, zeroed))
 }
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {

@@ -41,7 +41,7 @@ pub use layout::{Big, Heap, Status};
 pub use lookup::usable_size;
 pub use misuse::{look_through_bins, name_misuse};
 pub use ownership::start;
-pub use pressure::attend;
+pub use pressure::answer_demand;
 pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use trim::{collect, trim};
 
