@@ -19,6 +19,7 @@ mod holes;
 mod remote;
 mod medium_cache;
 mod flush;
+mod aging;
 mod refill;
 mod fork;
 mod ownership;

@@ -143,6 +143,7 @@ impl Heap {
         compiler_fence(SeqCst);
         if self.status() != Status::Owned || slot::heap() == 0 {
             self.come_back();
+            self.age_if_due();
         }
         Some(SlowPath(self))
     }

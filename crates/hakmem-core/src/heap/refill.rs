@@ -163,7 +163,7 @@ impl Heap {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
         if is_full {
-            self.age_medium_cache();
+            self.age_if_due();
         }
     }
 }
