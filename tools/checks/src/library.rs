@@ -10,6 +10,8 @@ pub struct Library {
     pub shared: PathBuf,
     /// The archive beside it, or that of the release profile.
     pub archive: PathBuf,
+    /// A plugin in Rust that has the allocator inside.
+    pub rust_plugin: PathBuf,
     /// The directory of the header.
     pub include: PathBuf,
 }
@@ -36,6 +38,7 @@ pub fn library() -> &'static Library {
         Library {
             archive: if beside.is_file() { beside } else { target.join("release/libhakmem.a") },
             shared,
+            rust_plugin: target.join("release/libhakmem_rust_plugin.so"),
             include: source_tree().join("crates/hakmem-capi/include"),
         }
     })
