@@ -29,6 +29,7 @@ impl File {
     }
 
     /// Fills the buffer from `place`; false where that is not possible.
+    #[cfg_attr(loom, expect(dead_code))]
     pub(crate) fn read_at(&self, place: usize, buffer: &mut [u8]) -> bool {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), place, 0, 0];
@@ -40,6 +41,7 @@ impl File {
     ///
     /// # Safety
     /// If the file is this process's memory, what lies there may be written.
+    #[cfg_attr(loom, expect(dead_code))]
     pub(crate) unsafe fn write_at(&self, place: usize, bytes: &[u8]) -> bool {
         count(Call::Other);
         let at = [self.0, bytes.as_ptr() as usize, bytes.len(), place, 0, 0];

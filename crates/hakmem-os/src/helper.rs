@@ -8,6 +8,8 @@
 //! The thread runs on a mapping that is never unmapped. Its thread pointer points into the same mapping, where all is zero:
 //! code that runs there must not use the slot, `errno`, or any other thread-local variable.
 
+#[cfg(loom)]
+use crate::atomic::Ordering::Release;
 use crate::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed},
@@ -140,8 +142,22 @@ pub fn forget() {
     NUMBER.store(0, Relaxed);
 }
 
+/// In a model, the thread: it does `run` until that comes to [`end`].
+#[cfg(loom)]
+pub fn spawn(run: impl FnOnce() + 'static) -> crate::model::Thread<()> {
+    NUMBER.store(1, Relaxed);
+    crate::model::spawn_until_end(run)
+}
+
 /// Ends the calling thread, which is the one that [`start`] made.
 pub fn end() -> ! {
+    #[cfg(loom)]
+    {
+        // As the kernel does.
+        NUMBER.store(0, Release);
+        crate::model::end_thread()
+    }
+    #[cfg(not(loom))]
     loop {
         // SAFETY: ends this thread, whose stack is used again only when the kernel says that it is over.
         unsafe { syscall(libc::SYS_exit, [0; 6]) };

@@ -31,10 +31,11 @@ pub mod model;
 pub mod pin;
 pub mod process;
 #[cfg(loom)]
-pub use model::slot;
+pub use model::{slot, task};
 #[cfg(not(loom))]
 pub mod slot;
 mod syscall;
+#[cfg(not(loom))]
 pub mod task;
 pub mod thread;
 pub mod vm;

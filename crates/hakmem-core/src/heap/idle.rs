@@ -29,7 +29,7 @@ use super::{GROUND, Heap, Status, adopt};
 use crate::bell;
 use hakmem_os::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
-    fence,
+    fence, glance,
 };
 use hakmem_os::slot;
 use hakmem_os::task::{self, Cleared, Memory};
@@ -52,7 +52,7 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         if !matches!(heap.status(), Status::Owned | Status::Taken) {
             continue;
         }
-        let now = heap.signature();
+        let now = glance(|| heap.signature());
         let wanted = heap.seen.swap(now, Relaxed) == now || all;
         let taken = wanted && memory.and_then(|memory| bell::look(|| heap.take(memory))).unwrap_or(false);
         if taken {
@@ -90,8 +90,7 @@ impl Heap {
         let Some(switches) = task::blocked(thread) else { return false };
         {
             let Some(_inside) = self.visit() else { return false };
-            let same = self.adoptions.load(Relaxed) == adoption && self.status() == Status::Owned;
-            if !same || self.busy.load(Acquire) {
+            if !self.is_still(adoption, &[Status::Owned]) || self.busy.load(Acquire) {
                 return false;
             }
             self.set_status(Status::Suspect);
@@ -116,12 +115,18 @@ impl Heap {
         true
     }
 
+    /// Whether this heap belongs to the same thread as when `adoption` was read, and has one of these states. Under the lock.
+    fn is_still(&self, adoption: u32, states: &[Status]) -> bool {
+        // The status comes first. A thread that adopts a heap does so without the lock, and counts that before it says that the heap is
+        // its own: the count read before might be the old one, and the status the new one.
+        states.contains(&self.status()) && self.adoptions.load(Relaxed) == adoption
+    }
+
     /// Puts the heap of a thread that is gone back into the pool, if it is still that thread's; whether it did.
     fn bury(&'static self, adoption: u32) -> bool {
         {
             let Some(inside) = self.visit() else { return false };
-            let same = self.adoptions.load(Relaxed) == adoption;
-            if !same || !matches!(self.status(), Status::Owned | Status::Taken) {
+            if !self.is_still(adoption, &[Status::Owned, Status::Taken]) {
                 return false;
             }
             if self.busy.load(Relaxed) {
