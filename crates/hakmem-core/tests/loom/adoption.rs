@@ -1,13 +1,13 @@
 //! Heaps that change hands: left at a thread's end, adopted by another, lent for a call, and taken from a thread that vanished.
 
 use crate::blocks::{Block, PAST_EXIT, SIZE, begin_anew, check_heaps, exit, fill_pool};
-use hakmem_core::heap;
+use hakmem_core::{heap, scavenger};
 use hakmem_os::model::task::{Memory, vanish};
 use hakmem_os::model::{explore, spawn};
 use hakmem_os::slot;
 
 fn scavenge() {
-    heap::take_from(Memory::open().as_ref(), true);
+    scavenger::take_from(Memory::open().as_ref(), true);
 }
 
 /// Catches: `Relaxed` in place of `AcqRel` where a heap is put into the pool.
@@ -65,6 +65,7 @@ fn a_heap_that_was_adopted_anew_is_not_buried() {
     });
 }
 
+/// Not yet seen to catch a weakening: a heap that is in the pool before its status says so does no harm here.
 #[test]
 fn a_heap_of_a_thread_that_vanished_is_buried_once() {
     explore("adoption, one begins while the scavenger finds a thread that vanished", 2, || {

@@ -3,7 +3,10 @@
 //! # Safety
 //! What is given back is touched by who has the turn.
 
-use hakmem_core::{bell, meta, room, turn};
+use hakmem_core::backend::availability;
+use hakmem_core::base::wake_up;
+use hakmem_core::map::metadata;
+use hakmem_core::reclaim::purge_lock;
 use hakmem_os::atomic::Cell;
 use hakmem_os::helper;
 use hakmem_os::model::{explore, spawn};
@@ -16,13 +19,13 @@ use hakmem_os::model::{explore, spawn};
 fn no_ring_is_lost() {
     explore("bell, one rings while the scavenger goes to rest", 4, || {
         // Awake.
-        bell::rest(None, || true);
-        let other = spawn(|| room::note_dirty(1));
-        while room::dirty() == 0 {
-            bell::rest(None, || room::dirty() != 0);
+        wake_up::rest(None, || true);
+        let other = spawn(|| availability::note_dirty(1));
+        while availability::dirty() == 0 {
+            wake_up::rest(None, || availability::dirty() != 0);
         }
         other.join();
-        assert_eq!(room::dirty(), 1);
+        assert_eq!(availability::dirty(), 1);
     });
 }
 
@@ -30,11 +33,11 @@ fn no_ring_is_lost() {
 #[test]
 fn no_news_is_lost() {
     explore("bell, one tells news while the scavenger goes to rest", 4, || {
-        bell::rest(None, || true);
-        bell::listen();
-        let other = spawn(bell::tell);
+        wake_up::rest(None, || true);
+        wake_up::listen();
+        let other = spawn(wake_up::tell);
         // Returns only when it heard of it.
-        bell::rest(None, || false);
+        wake_up::rest(None, || false);
         other.join();
     });
 }
@@ -49,7 +52,7 @@ unsafe impl Sync for Deeds {}
 impl Deeds {
     fn new() -> &'static Deeds {
         // SAFETY: a number: zero is valid.
-        unsafe { meta::make::<Deeds>() }.expect("memory")
+        unsafe { metadata::make::<Deeds>() }.expect("memory")
     }
 
     fn add(&self) {
@@ -60,18 +63,18 @@ impl Deeds {
 /// What the scavenger does, in short: what was asked for, and one thing more in each round.
 fn scavenge(wanted: &Deeds, done: &Deeds, rounds: &Deeds) {
     loop {
-        bell::nap(1);
-        if bell::must_leave() {
-            bell::leave();
+        wake_up::nap(1);
+        if wake_up::must_leave() {
+            wake_up::leave();
         }
-        bell::listen();
-        let asked = bell::asked();
+        wake_up::listen();
+        let asked = wake_up::asked();
         rounds.add();
         if let Some(number) = asked {
             done.0.set(wanted.0.get());
-            bell::answer(number);
+            wake_up::answer(number);
         }
-        bell::rest(None, || false);
+        wake_up::rest(None, || false);
     }
 }
 
@@ -79,15 +82,15 @@ fn scavenge(wanted: &Deeds, done: &Deeds, rounds: &Deeds) {
 #[test]
 fn who_asks_finds_it_done() {
     explore("bell, one asks while the scavenger goes to rest, and ends it", 2, || {
-        bell::rest(None, || true);
+        wake_up::rest(None, || true);
         let (wanted, done, rounds) = (Deeds::new(), Deeds::new(), Deeds::new());
         let other = helper::spawn(|| scavenge(wanted, done, rounds));
         wanted.add();
-        bell::ask();
+        wake_up::ask();
         assert_eq!(done.0.get(), 1);
         let tries = Cell::new(0);
         let call = || tries.replace(tries.get() + 1) == 1;
-        assert!(bell::without_scavenger(call, |alone| alone));
+        assert!(wake_up::without_scavenger(call, |alone| alone));
         rounds.add();
         other.join();
     });
@@ -98,8 +101,8 @@ fn who_asks_finds_it_done() {
 fn nobody_looks_once_the_program_is_shut_in() {
     explore("bell, the program shuts itself in while the scavenger looks", 4, || {
         let deeds = Deeds::new();
-        let other = spawn(|| [(); 2].map(|()| bell::look(|| deeds.add()).is_some()));
-        bell::shut_in();
+        let other = spawn(|| [(); 2].map(|()| wake_up::look(|| deeds.add()).is_some()));
+        wake_up::shut_in();
         deeds.add();
         let looks = other.join();
         assert_eq!(deeds.0.get(), 1 + looks.into_iter().filter(|looked| *looked).count());
@@ -110,10 +113,10 @@ fn nobody_looks_once_the_program_is_shut_in() {
 #[test]
 fn who_fails_to_shut_in_opens_nothing_that_others_shut() {
     explore("bell, one shuts the program in and one fails to", 4, || {
-        let other = spawn(|| bell::shut_in_by(|| true, |done| done));
-        bell::shut_in_by(|| false, |done| done);
+        let other = spawn(|| wake_up::shut_in_by(|| true, |done| done));
+        wake_up::shut_in_by(|| false, |done| done);
         other.join();
-        assert!(bell::is_shut_in());
+        assert!(wake_up::is_shut_in());
     });
 }
 
@@ -122,11 +125,11 @@ fn who_fails_to_shut_in_opens_nothing_that_others_shut() {
 fn one_thread_at_a_time_has_the_turn() {
     explore("turn, two take it", 4, || {
         let given = Deeds::new();
-        let give = || turn::take().map(|_turn| given.add()).is_some();
+        let give = || purge_lock::take().map(|_turn| given.add()).is_some();
         let other = spawn(give);
         let mine = give();
         let theirs = other.join();
-        let _turn = turn::take().expect("nobody has it");
+        let _turn = purge_lock::take().expect("nobody has it");
         assert_eq!(given.0.get(), usize::from(mine) + usize::from(theirs));
         assert!(mine || theirs);
     });

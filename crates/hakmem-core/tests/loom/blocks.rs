@@ -3,8 +3,8 @@
 //! # Safety
 //! A block is freed once, by the thread that has it.
 
-use hakmem_core::heap;
-use hakmem_core::sizes::class_of;
+use hakmem_core::base::sizes::class_of;
+use hakmem_core::{debug, heap, scavenger, stats};
 use hakmem_os::atomic::note_write;
 use hakmem_os::{model, slot};
 
@@ -66,8 +66,8 @@ pub fn fill_pool(heaps: usize) {
 
 /// At rest, every count is what it counts, so many blocks are out, and none is on its way.
 pub fn check_heaps(live: u64) {
-    heap::take_from(None, false);
-    assert_eq!(heap::validate(), Ok(live));
-    let row = heap::row(class_of(SIZE));
+    scavenger::take_from(None, false);
+    assert_eq!(debug::validate(), Ok(live));
+    let row = stats::row(class_of(SIZE));
     assert_eq!(row.remote_sent, row.remote_received);
 }

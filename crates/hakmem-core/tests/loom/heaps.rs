@@ -1,7 +1,7 @@
 //! Thread heaps: blocks that come back from other threads, spans that change hands, and the list of all heaps.
 
 use crate::blocks::{Block, PAST_EXIT, SIZE, check_heaps, exit, fill_pool};
-use hakmem_core::heap;
+use hakmem_core::{heap, scavenger, stats};
 use hakmem_os::model::{explore, spawn};
 use hakmem_os::slot;
 
@@ -56,7 +56,7 @@ fn an_inbox_is_served_by_one_at_a_time() {
             theirs.free();
         });
         let servant = spawn(|| {
-            heap::take_from(None, false);
+            scavenger::take_from(None, false);
         });
         let more = Block::new();
         other.join();
@@ -74,7 +74,7 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
     explore("heaps, one opens gaps while a span goes from heap to heap", 1, || {
         fill_pool(1);
         let theirs = Block::new();
-        let other = spawn(|| heap::open_gaps(true));
+        let other = spawn(|| heap::open_holes(true));
         let third = spawn(Block::new);
         theirs.free();
         exit();
@@ -89,7 +89,7 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
 fn a_heap_is_whole_when_others_find_it() {
     explore("heaps, one thread begins and one counts the heaps", 2, || {
         let other = spawn(|| Block::new().free());
-        let (_, heaps) = heap::misses_and_heaps();
+        let (_, heaps) = stats::misses_and_heaps();
         assert!(heaps <= 1);
         other.join();
         check_heaps(0);
