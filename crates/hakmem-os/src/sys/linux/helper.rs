@@ -118,8 +118,22 @@ pub fn forget() {
     NUMBER.store(0, Relaxed);
 }
 
+/// In a model, starts the helper, which does `run` until that comes to [`end`].
+#[cfg(loom)]
+pub fn spawn(run: impl FnOnce() + 'static) -> crate::model::Thread<()> {
+    NUMBER.store(1, Relaxed);
+    crate::model::spawn_until_end(run)
+}
+
 /// Ends the helper, which calls it.
 pub fn end() -> ! {
+    #[cfg(loom)]
+    {
+        // As the kernel does.
+        NUMBER.store(0, crate::atomic::Ordering::Release);
+        crate::model::end_thread()
+    }
+    #[cfg(not(loom))]
     loop {
         // SAFETY: ends this thread. Its stack is used again only after the kernel has written that the thread has ended.
         unsafe { syscall(libc::SYS_exit, [0; 6]) };
