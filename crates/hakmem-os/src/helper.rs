@@ -34,11 +34,23 @@ static STACK: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// Starts a thread that runs `entry` for ever, with all signals blocked, and that shares everything with the process until it calls
-/// [`take_own_descriptors`]. At most one at a time. False where the kernel refuses; `mapped` is told of bytes that are mapped for it.
+/// [`take_own_descriptors`]. At most one at a time: where there is one that is all. False where the kernel refuses; `mapped` is told
+/// of bytes that are mapped for it.
 pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
-    if NUMBER.load(Acquire) != 0 {
-        return false;
-    }
+    let mut before = 0_usize;
+    let mask = |set: &usize, old: *mut usize| {
+        let how = libc::SIG_SETMASK as usize;
+        // SAFETY: reads one word and writes the other, if given.
+        unsafe { syscall(libc::SYS_rt_sigprocmask, [how, &raw const *set as usize, old as usize, 8, 0, 0]) };
+    };
+    // From here on: a handler of this thread might fork, and the child start a thread on the same mapping.
+    mask(&ALL, &raw mut before);
+    let started = NUMBER.load(Acquire) != 0 || start_unless_refused(entry, mapped);
+    mask(&before, core::ptr::null_mut());
+    started
+}
+
+fn start_unless_refused(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     let mut stack = STACK.load(Relaxed);
     if stack == 0 {
         stack = (kernel().map)(0, BYTES, false);
@@ -58,13 +70,6 @@ pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
         | libc::CLONE_SETTLS
         | libc::CLONE_PARENT_SETTID
         | libc::CLONE_CHILD_CLEARTID;
-    let mut before = 0_usize;
-    let mask = |set: &usize, old: *mut usize| {
-        let how = libc::SIG_SETMASK as usize;
-        // SAFETY: reads one word and writes the other, if given.
-        unsafe { syscall(libc::SYS_rt_sigprocmask, [how, &raw const *set as usize, old as usize, 8, 0, 0]) };
-    };
-    mask(&ALL, &raw mut before);
     count(Call::Other);
     let middle = stack + BYTES / 2;
     // The thread's own pointer to itself, where the ABI has it.
@@ -72,7 +77,6 @@ pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     unsafe { (middle as *mut usize).write(middle) };
     // SAFETY: the child runs on the lower half of the mapping, where nothing is in use, and never returns from `entry`.
     let result = unsafe { clone(flags as usize, middle, middle, entry) };
-    mask(&before, core::ptr::null_mut());
     result > 0
 }
 

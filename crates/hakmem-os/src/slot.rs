@@ -15,9 +15,9 @@ global_asm!(
     ".globl hakmem_slot",
     ".hidden hakmem_slot",
     ".type hakmem_slot,@object",
-    ".size hakmem_slot,24",
+    ".size hakmem_slot,32",
     ".balign 8",
-    "hakmem_slot: .zero 24",
+    "hakmem_slot: .zero 32",
     ".popsection",
 );
 
@@ -79,6 +79,7 @@ macro_rules! word {
 word!(distance, set_distance, "0", "the distance from the static base to this thread's heap; zero without one.");
 word!(heap, set_heap, "8", "the address of this thread's heap; zero without one, or when it must be looked for.");
 word!(state, set_state, "16", "what the heap keeps for itself about this thread; zero at first.");
+word!(work, set_work, "24", "how many slow paths this thread is in of which no heap tells; zero outside.");
 
 /// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero: one instruction and
 /// the jump. The compiler makes three of the same in atomics, and computes the address apart.

@@ -62,13 +62,15 @@ fn options() -> Option<Options> {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("usage: hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only NAME]");
+        eprintln!(
+            "usage: hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only NAME]"
+        );
         return ExitCode::FAILURE;
     };
     let (mut sound, mut children) = (true, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
         // The scavenger gets no signals.
-        if options.trial.in_handler && scenario.stepped != Stepped::Itself {
+        if options.trial.in_handler && (scenario.is_part || scenario.stepped != Stepped::Itself) {
             continue;
         }
         let outcome = steps::run(scenario, options.trial, options.every_time);

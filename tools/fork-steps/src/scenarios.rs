@@ -7,7 +7,7 @@ use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
 use hakmem_core::heap::{Heap, Status};
 use hakmem_core::segment::Purge;
-use hakmem_core::{bell, decay, heap, kept, policy, room, space, turn};
+use hakmem_core::{bell, decay, heap, policy, room, space, turn};
 use hakmem_os::{helper, slot};
 use std::ffi::{CStr, c_void};
 use std::sync::mpsc;
@@ -25,6 +25,8 @@ pub struct Scenario {
     pub ends: bool,
     /// Whose steps are taken.
     pub stepped: Stepped,
+    /// Whether it calls what no program calls by itself, so that no signal handler interrupts just that.
+    pub is_part: bool,
     /// What is done before, and not stepped through.
     pub prepare: fn(&mut World),
     /// What is stepped through; where the scavenger is, what starts it.
@@ -57,6 +59,7 @@ const USUAL: Scenario = Scenario {
     settings: &[],
     ends: false,
     stepped: Stepped::Itself,
+    is_part: false,
     prepare: |_| {},
     act: |_| {},
     reached: || true,
@@ -269,7 +272,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.hold(1, 6 * MIB);
             world.hold(1, 9 * MIB);
             world.free_all();
-            kept::release(Purge::All);
+            heap::trim();
         },
         ..USUAL
     },
@@ -324,6 +327,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "pass of the decay",
+        is_part: true,
         sizes: &[20_000],
         prepare: |world| {
             world.what_a_pass_gives_back();
@@ -351,6 +355,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "free slabs are purged",
+        is_part: true,
         sizes: &[20_000],
         prepare: |world| {
             world.hold(30, 20_000);

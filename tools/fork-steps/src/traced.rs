@@ -121,7 +121,9 @@ pub fn run(scenario: &'static Scenario, trial: Trial, line: Line, words: &'stati
     let scavenged = scenario.settings.iter().any(|setting| setting.to_bytes().starts_with(b"HAKMEM_SCAVENGE_FROM="));
     let settings = scenario.settings.iter().map(|setting| setting.as_ptr());
     let scavenger = (!scavenged).then_some(c"HAKMEM_SCAVENGER=0".as_ptr());
-    let environment: Vec<_> = scavenger.into_iter().chain(settings).chain([ptr::null()]).collect();
+    // Nothing that happens here is misuse.
+    let on_misuse = Some(c"HAKMEM_ON_MISUSE=abort".as_ptr());
+    let environment: Vec<_> = on_misuse.into_iter().chain(scavenger).chain(settings).chain([ptr::null()]).collect();
     clock::start();
     // SAFETY: a terminated array of terminated strings, which outlive the call.
     unsafe { process::begin(environment.as_ptr()) };
@@ -151,6 +153,7 @@ pub fn run(scenario: &'static Scenario, trial: Trial, line: Line, words: &'stati
             return;
         }
         if IS_CHILD.load(Relaxed) {
+            heap::collect();
             child::try_heap(&task);
         }
         if let Stepped::Scavenger(_) = scenario.stepped {

@@ -3,7 +3,7 @@
 //! # Safety
 //! Only the thread that took a heap off the pool acts as its owner, until it puts it back.
 
-use super::{Big, GROUND, Heap, Status, Tally, fork};
+use super::{Big, GROUND, Heap, Status, Tally, Work, fork};
 use crate::bell;
 use crate::decay;
 use crate::meta;
@@ -80,12 +80,12 @@ pub(super) fn all() -> impl Iterator<Item = &'static Heap> {
     })
 }
 
-/// A heap for this thread to allocate from; `None` if it is exiting or memory is out.
+/// A heap for this thread to allocate from; `None` if it is exiting, in a signal handler that interrupted a slow path, or memory is out.
 #[cold]
 #[inline(never)]
 pub(super) fn attach() -> Option<&'static Heap> {
     fork::look();
-    known().or_else(|| if slot::state() == EXITING { None } else { adopt() })
+    known().or_else(|| if slot::state() == EXITING || Work::is_under_way() { None } else { adopt() })
 }
 
 /// A heap for this thread to free with; `None` also where it has none and has freed little so far.
@@ -102,24 +102,32 @@ pub(super) fn attach_to_free() -> Option<&'static Heap> {
 }
 
 fn adopt() -> Option<&'static Heap> {
+    let _work = Work::begin();
     let heap = take()?;
     heap.thread.store(task::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
-    heap.set_status(Status::Owned);
-    OWNED.fetch_add(1, Relaxed);
     heap.start_small();
     slot::set_state(heap.anchor());
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const GROUND as usize));
     slot::set_heap(heap.anchor());
+    // After the slot: the scavenger takes a heap for that of a thread which is gone if the slot does not name it.
+    heap.set_status(Status::Owned);
+    OWNED.fetch_add(1, Relaxed);
     // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
     // the thread gone.
     EXIT.arm(heap.anchor());
-    heap.place.store(slot::address(), Release);
     bell::tell();
     Some(heap)
 }
 
+/// Takes a heap off the pool, or makes one. It says in whose hands it is, which a child forked by a signal handler has to know.
 fn take() -> Option<&'static Heap> {
+    let heap = find()?;
+    heap.place.store(slot::address(), Release);
+    Some(heap)
+}
+
+fn find() -> Option<&'static Heap> {
     fork::look();
     if !STARTED.load(Acquire) {
         start();
@@ -146,11 +154,13 @@ fn take() -> Option<&'static Heap> {
 /// thread's slow path. Nothing is left behind, however often it is done.
 #[cold]
 pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
+    let _work = Work::begin();
     let heap = take()?;
     // A child forked meanwhile must not touch it.
     heap.busy.store(true, Relaxed);
     let answer = work(heap);
     heap.busy.store(false, Release);
+    heap.place.store(0, Relaxed);
     POOL.push(heap);
     answer
 }
@@ -158,10 +168,10 @@ pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
 /// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
 unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
+    let _work = Work::begin();
     heap.flush_all();
     {
         let _inside = heap.enter();
-        heap.place.store(0, Relaxed);
         // Destructors that run after this one may allocate and free: they borrow.
         slot::set_state(EXITING);
         slot::set_distance(0);
@@ -170,6 +180,7 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
     }
     let left = heap.0;
     drop(heap);
+    left.place.store(0, Relaxed);
     put_into_pool(left);
     decay::after_thread();
 }
@@ -180,12 +191,15 @@ pub(super) fn put_into_pool(heap: &'static Heap) {
     POOL.push(heap);
 }
 
-/// In a child just forked: the pool holds these heaps, and so many others have an owner.
-pub(super) fn fill_pool(heaps: impl Iterator<Item = &'static Heap>, owned: usize) {
+/// In a child just forked: the pool is empty.
+pub(super) fn empty_pool() {
     START.reset();
     POOL.reset();
-    heaps.for_each(|heap| POOL.push(heap));
-    OWNED.store(owned, Relaxed);
+}
+
+/// In a child just forked: so many heaps have an owner.
+pub(super) fn count_owned(heaps: usize) {
+    OWNED.store(heaps, Relaxed);
 }
 
 /// How many threads own a heap.

@@ -3,7 +3,7 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{Big, Bin, GROUND, Heap, adopt, free, pressure, refill};
+use super::{Big, Bin, GROUND, Heap, Work, adopt, free, pressure, refill};
 use crate::large;
 use crate::medium;
 use crate::pagemap;
@@ -179,6 +179,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
+    let _work = Work::begin_without(heap.as_ref());
     if let Some(heap) = &heap {
         heap.tick(refill::BIG);
     }

@@ -74,7 +74,7 @@ pub(super) fn after_fork_in_child() {
 impl Allowance {
     /// Forgets what was bought, in a child just forked, for a heap that nobody uses any more.
     pub(super) fn forget(&self) {
-        self.bought.set(0);
+        BOUGHT.fetch_sub(self.bought.replace(0), Relaxed);
     }
 }
 

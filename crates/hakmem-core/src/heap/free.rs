@@ -3,7 +3,7 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, misuse, refill};
+use super::{BINS_BYTES, Big, Bin, Heap, Work, adopt, anchor_in, bin_distance, class_in, is_small, misuse, refill};
 use crate::foreign;
 use crate::large;
 use crate::medium;
@@ -69,8 +69,9 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         return;
     }
     let entry = pagemap::entry(address);
+    let heap = Heap::to_free();
+    let _work = Work::begin_without(heap.as_ref());
     if is_small(entry) {
-        let heap = Heap::to_free();
         let anchor = slot::heap();
         if anchor != 0 && anchor_in(entry) == anchor {
             // The slot was cleared, so the fast path could not know.
@@ -83,7 +84,6 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         }
         return;
     }
-    let heap = Heap::to_free();
     let freed = if entry == pagemap::MEDIUM {
         free_medium(heap.as_deref(), address).map(|bytes| (Big::Medium, bytes))
     } else if large::is_large(entry) {

@@ -46,6 +46,7 @@ mod remote;
 mod rows;
 mod shelf;
 mod validate;
+mod work;
 mod worth;
 
 pub use adopt::start;
@@ -87,6 +88,7 @@ use hakmem_os::futex::{Held, Lock};
 use hakmem_os::slot;
 use misuse::Noticed;
 use shelf::Shelf;
+use work::Work;
 
 /// The hot part of a size class in a heap.
 #[repr(C)]
@@ -521,6 +523,8 @@ impl Drop for Inside<'_> {
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
 /// Returns whether there was any.
 pub fn trim() -> bool {
+    fork::look();
+    let _work = Work::begin();
     let mine = flush();
     bell::ask();
     let _turn = turn::wait();
@@ -532,6 +536,8 @@ pub fn trim() -> bool {
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
 /// keep at hand.
 pub fn collect() {
+    fork::look();
+    let _work = Work::begin();
     let mine = flush();
     bell::ask();
     gaps::open_gaps(true);

@@ -3,7 +3,7 @@
 //! It comes last, when no lock is held and no slow path of the thread's heap is under way: from here the program's own function
 //! may be called, which may allocate and free.
 
-use super::{Heap, collect};
+use super::{Heap, Work, collect, fork};
 use crate::footprint;
 use crate::kept;
 use crate::limits;
@@ -50,15 +50,21 @@ pub fn attend() {
 #[cold]
 #[inline(never)]
 fn see_to_demand() {
+    fork::look();
     let demand = footprint::take_demand();
     if demand & footprint::LIMIT != 0 {
         give_back();
         limits::tighten();
         limits::tell();
-    } else if demand & footprint::NEW_PEAK != 0
-        && let Some(_turn) = turn::take()
-    {
-        // What was used since the peak before this one is likely to be used again.
+    } else if demand & footprint::NEW_PEAK != 0 {
+        give_back_aged();
+    }
+}
+
+/// Gives back what has been free for a while: what was used since the peak before this one is likely to be used again.
+fn give_back_aged() {
+    let _work = Work::begin();
+    if let Some(_turn) = turn::take() {
         space::purge(Purge::Aged);
         kept::release(Purge::Aged);
     }
@@ -67,6 +73,7 @@ fn see_to_demand() {
 /// Gives back all that is free: what this thread and those that wait have at hand, what came in for others, and the memory
 /// behind it all.
 fn give_back() {
+    let _work = Work::begin();
     let now = (kernel().now)();
     if now.wrapping_sub(LAST_COLLECTED.swap(now, Relaxed)) >= BETWEEN_MS {
         collect();

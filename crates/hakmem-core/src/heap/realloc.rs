@@ -4,7 +4,7 @@
 //! The block is its caller's until it is freed here, which is the last thing that happens to it.
 
 use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, misuse, pressure};
+use super::{BINS_BYTES, Big, Bin, Heap, Work, adopt, free, is_small, misuse, pressure};
 use crate::guard;
 use crate::large;
 use crate::medium;
@@ -94,22 +94,28 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
     if is_small(entry) {
         return fits_well(size, old).then_some(address);
     }
-    let (kind, now) = if large::is_large(entry) {
+    let is_large = large::is_large(entry);
+    let stays_so = if is_large {
         // A block that shrinks to just below the border is not worth a copy.
-        if size <= MEDIUM_MAX / 2 && align <= SLAB {
-            return None;
-        }
+        size > MEDIUM_MAX / 2 || align > SLAB
+    } else {
+        size <= MEDIUM_MAX && class_of_aligned(size, align) == CLASSES
+    };
+    if !stays_so {
+        return None;
+    }
+    let heap = Heap::for_slow_path();
+    let work = Work::begin_without(heap.as_ref());
+    let (kind, now) = if is_large {
         (Big::Large, large::resize(entry, address, size, align)?)
     } else {
-        if size > MEDIUM_MAX || class_of_aligned(size, align) < CLASSES {
-            return None;
-        }
         (Big::Medium, medium::resize(address, size)?)
     };
-    adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
+    adopt::tally(heap.as_deref(), kind, |tally| {
         tally.add_bytes(usable_of(now));
         tally.sub_bytes(old);
     });
+    drop((heap, work));
     pressure::attend();
     Some(now)
 }

@@ -11,9 +11,9 @@ use std::boxed::Box;
 /// From the first word to the third.
 pub const STATE: usize = 16;
 
-fn words(address: usize) -> &'static [AtomicUsize; 3] {
+fn words(address: usize) -> &'static [AtomicUsize; 4] {
     // SAFETY: leaked by `address`.
-    unsafe { &*(address as *const [AtomicUsize; 3]) }
+    unsafe { &*(address as *const [AtomicUsize; 4]) }
 }
 
 fn word(place: usize) -> &'static AtomicUsize {
@@ -24,7 +24,7 @@ fn word(place: usize) -> &'static AtomicUsize {
 pub fn address() -> usize {
     let id = loom::thread::current().id();
     world(|world| {
-        let made = || Box::leak(Box::new([const { AtomicUsize::new(0) }; 3])).as_ptr() as usize;
+        let made = || Box::leak(Box::new([const { AtomicUsize::new(0) }; 4])).as_ptr() as usize;
         *world.slots.entry(id).or_insert_with(made)
     })
 }
@@ -62,6 +62,16 @@ pub fn state() -> usize {
 /// Writes the third word.
 pub fn set_state(value: usize) {
     word(2).store(value, Relaxed);
+}
+
+/// Reads the fourth word.
+pub fn work() -> usize {
+    word(3).load(Relaxed)
+}
+
+/// Writes the fourth word.
+pub fn set_work(value: usize) {
+    word(3).store(value, Relaxed);
 }
 
 /// Zeroes the first two words of another thread's slot.
