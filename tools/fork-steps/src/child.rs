@@ -8,8 +8,11 @@
 
 use crate::blocks;
 use crate::words::Words;
-use hakmem_core::sizes::SLAB;
-use hakmem_core::{bell, heap, kept, room, space};
+use hakmem_core::backend::{availability, large_cache, slabs};
+use hakmem_core::base::sizes::SLAB;
+use hakmem_core::base::wake_up;
+use hakmem_core::debug;
+use hakmem_core::heap;
 use hakmem_os::helper;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -176,12 +179,15 @@ pub fn use_heap(task: &Task) {
 
 fn is_valid(words: &Words, when: &str) -> bool {
     // It must not be at work meanwhile. The child is asked again at the end, when it may have one of its own.
-    if !bell::without_scavenger(|| helper::is_over(0), |over| over) {
+    if !wake_up::without_scavenger(|| helper::is_over(0), |over| over) {
         fail!(words, "the scavenger does not end");
     }
-    let fault = heap::validate().err().map(|fault| fault.what);
+    let fault = debug::validate().err().map(|fault| fault.what);
     let miscounted = || {
-        let (kept, slabs) = (kept::extent().kept == kept::count_kept(), room::dirty() * SLAB == space::extent().dirty);
+        let (kept, slabs) = (
+            large_cache::extent().kept == large_cache::count_kept(),
+            availability::dirty() * SLAB == slabs::extent().dirty,
+        );
         let counts = [(kept, "kept mappings are counted"), (slabs, "slabs that hold old contents are counted")];
         counts.into_iter().find_map(|(right, what)| (!right).then_some(what))
     };

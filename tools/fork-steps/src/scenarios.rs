@@ -5,9 +5,12 @@
 
 use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{availability, slabs};
+use hakmem_core::base::wake_up;
 use hakmem_core::heap::{Heap, Status};
-use hakmem_core::segment::Purge;
-use hakmem_core::{bell, decay, heap, policy, room, space, turn};
+use hakmem_core::reclaim::{decay, purge_lock};
+use hakmem_core::{heap, policy, stats};
 use hakmem_os::{helper, slot};
 use std::ffi::{CStr, c_void};
 use std::sync::mpsc;
@@ -334,7 +337,7 @@ pub static SCENARIOS: &[Scenario] = &[
             clock::turn(policy::current().decay_ms);
         },
         act: |_| {
-            let _turn = turn::take();
+            let _turn = purge_lock::take();
             decay::see_to_it();
         },
         ..USUAL
@@ -363,7 +366,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.free_but_one_in(12);
             heap::collect();
         },
-        act: |_| _ = space::purge(Purge::All),
+        act: |_| _ = slabs::purge(Purge::All),
         ..USUAL
     },
     Scenario {
@@ -382,7 +385,7 @@ pub static SCENARIOS: &[Scenario] = &[
         stepped: Stepped::Scavenger(2),
         prepare: World::what_a_pass_gives_back,
         act: |_| start_scavenger_in_time(),
-        reached: || room::dirty() == 0,
+        reached: || availability::dirty() == 0,
         ..SCAVENGED
     },
     Scenario {
@@ -398,10 +401,13 @@ pub static SCENARIOS: &[Scenario] = &[
         prepare: |world| {
             world.hold(300, 1000);
             world.free_but_one_in(16);
-            heap::open_gaps(false);
+            heap::open_holes(false);
         },
         act: |_| start_scavenger_in_time(),
-        reached: || heap::gone_bytes() != 0,
+        reached: || {
+            let slabs = slabs::extent();
+            stats::totals().purged_bytes as usize > slabs.free - slabs.dirty
+        },
         ..SCAVENGED
     },
     Scenario {
@@ -421,7 +427,7 @@ pub static SCENARIOS: &[Scenario] = &[
             start_scavenger();
             thread::spawn(|| {
                 loop {
-                    bell::ask();
+                    wake_up::ask();
                 }
             });
         },
@@ -453,7 +459,7 @@ pub static SCENARIOS: &[Scenario] = &[
         act: |_| {
             start_scavenger();
             thread::spawn(|| {
-                while !bell::without_scavenger(|| helper::is_over(0), |over| over) {}
+                while !wake_up::without_scavenger(|| helper::is_over(0), |over| over) {}
                 live_on();
             });
         },
@@ -490,7 +496,7 @@ fn with_status(status: Status) -> usize {
 /// Makes a pass of the decay.
 fn pass() {
     clock::turn(policy::current().decay_ms);
-    let _turn = turn::take();
+    let _turn = purge_lock::take();
     decay::see_to_it();
 }
 

@@ -13,8 +13,7 @@ use crate::traced::{self, Line, Order, Pipe, Trial};
 use crate::words::Words;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::ptr;
+use std::{io, mem, ptr};
 
 /// An instruction after which a child's heap was not sound.
 #[derive(Clone, Debug)]
@@ -120,7 +119,8 @@ impl Run {
             }
             outcome.steps += 1;
             let after = registers(thread)?;
-            if way.go_on(&before, &after, wrote, self.every_time) {
+            let is_tried = way.go_on(&before, &after, wrote, self.every_time);
+            if is_tried && !(self.trial.in_handler && is_deaf(thread)) {
                 let status = if self.trial.in_handler { self.signal(thread)? } else { self.order(Order::Fork)? };
                 outcome.children += 1;
                 if let Some(what) = complaint(status, self.words) {
@@ -187,6 +187,14 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether a thread that stands still has the signal blocked whose handler would fork.
+fn is_deaf(thread: libc::pid_t) -> bool {
+    let mut blocked = 0_u64;
+    // SAFETY: the kernel writes the eight bytes.
+    unsafe { libc::ptrace(libc::PTRACE_GETSIGMASK, thread, mem::size_of_val(&blocked), &raw mut blocked) };
+    blocked & 1 << (traced::FORK_HERE - 1) != 0
 }
 
 /// Lets a thread go on that stands still, with a signal if one is given.
@@ -332,7 +340,7 @@ fn stop_of(thread: libc::pid_t) -> Result<Option<i32>, String> {
 
 fn registers(thread: libc::pid_t) -> Result<libc::user_regs_struct, String> {
     // SAFETY: numbers only, for which zero is a value.
-    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let mut registers: libc::user_regs_struct = unsafe { mem::zeroed() };
     // SAFETY: the thread stands still, and the struct is what this request writes.
     let result = unsafe { libc::ptrace(libc::PTRACE_GETREGS, thread, ptr::null_mut::<u8>(), &raw mut registers) };
     if result == 0 { Ok(registers) } else { Err(format!("no registers: {}", io::Error::last_os_error())) }
