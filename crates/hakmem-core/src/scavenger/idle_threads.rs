@@ -87,7 +87,7 @@ impl Heap {
         if self.status() != Status::Owned || self.busy.load(Relaxed) {
             return false;
         }
-        let Some(switches) = task::blocked(thread) else { return false };
+        let Some(switches) = task::blocked(thread, place, memory) else { return false };
         {
             let Some(_locked) = self.try_lock() else { return false };
             let same = self.adoptions.load(Relaxed) == adoption && self.status() == Status::Owned;

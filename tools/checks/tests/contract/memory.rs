@@ -33,7 +33,7 @@ fn memory_new_sizes() {
 #[test]
 fn idle_process_gives_back() {
     let program = Program::build("c/idle_process_gives_back.c");
-    for who in ["owner", "other", "main"] {
+    for who in ["owner", "other", "main", "handled"] {
         on_hakmem(&program.preloaded().arg(who));
     }
     // The test can tell: without the scavenger nothing goes back.
@@ -60,7 +60,7 @@ fn descriptors_of_the_program() {
 #[test]
 fn idle_in_handlers() {
     let program = Program::build("c/idle_in_handlers.c");
-    for handler in ["plain", "once", "undeferred", "systemv", "itself"] {
+    for handler in ["plain", "once", "undeferred", "systemv", "itself", "unblocks", "alternate", "nested"] {
         on_hakmem(&program.preloaded().env("HAKMEM_DECAY_MS", "100").arg(handler).arg("100"));
     }
 }
