@@ -1,10 +1,8 @@
 /* A process that freed everything and idles gives its memory back by itself, with no call of the allocator and no thread that
    runs: to within 5 % of the peak above its start. argv[1] says who freed: "owner" the threads their own blocks, in random
    order; "other" each thread its neighbour's; "main" the main thread, while the owners sleep. "kept" is "owner" where no thread
-   gives anything back: then it stays. "handled" is "owner" where each thread ran a signal handler before, whose signal is not blocked
-   meanwhile, and waits deep in its stack. argv[2] multiplies the blocks. */
+   gives anything back: then it stays. argv[2] multiplies the blocks. */
 #include "check.h"
-#include <signal.h>
 #include <sys/mman.h>
 
 enum { THREADS = 8, BLOCKS = 50000 };
@@ -14,21 +12,16 @@ static size_t count = BLOCKS;
 static pthread_barrier_t ready, freed, over;
 static const char *who = "owner";
 
-static void handler(int signal) { (void)signal; }
-
 static void *work(void *argument) {
-    volatile char deep[100 << 10];
-    deep[0] = deep[sizeof deep - 1] = 1;
-    int thread = (int)(intptr_t)argument, is_handled = !strcmp(who, "handled");
+    int thread = (int)(intptr_t)argument;
     unsigned state = thread + 1;
-    if (is_handled) raise(SIGUSR1);
     for (size_t i = 0; i < count; i++) {
         size_t size = next(&state) % 780;
         blocks[thread][i] = malloc(size);
         memset(blocks[thread][i], 1, size);
     }
     pthread_barrier_wait(&ready);
-    if (!strcmp(who, "owner") || !strcmp(who, "kept") || is_handled) free_shuffled(blocks[thread], count);
+    if (!strcmp(who, "owner") || !strcmp(who, "kept")) free_shuffled(blocks[thread], count);
     if (!strcmp(who, "other")) free_shuffled(blocks[(thread + 1) % THREADS], count);
     pthread_barrier_wait(&freed);
     pthread_barrier_wait(&over);
@@ -46,8 +39,6 @@ int main(int argc, char **argv) {
     pthread_barrier_init(&ready, NULL, THREADS + 1);
     pthread_barrier_init(&freed, NULL, THREADS + 1);
     pthread_barrier_init(&over, NULL, THREADS + 1);
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_NODEFER};
-    if (!strcmp(who, "handled")) CHECK(sigaction(SIGUSR1, &action, NULL) == 0, "a handler");
     size_t before = resident();
     for (int i = 0; i < THREADS; i++) threads[i] = start(work, (void *)(intptr_t)i);
     pthread_barrier_wait(&ready);

@@ -33,7 +33,7 @@ fn memory_new_sizes() {
 #[test]
 fn idle_process_gives_back() {
     let program = Program::build("c/idle_process_gives_back.c");
-    for who in ["owner", "other", "main", "handled"] {
+    for who in ["owner", "other", "main"] {
         on_hakmem(&program.preloaded().arg(who));
     }
     // The test can tell: without the scavenger nothing goes back.
@@ -55,6 +55,11 @@ fn descriptors_of_the_program() {
     let program = Program::build("c/descriptors_of_the_program.c");
     program.plain().succeed();
     on_hakmem(&program.preloaded().env("HAKMEM_DECAY_MS", "50"));
+}
+
+#[test]
+fn idle_threads_with_handlers() {
+    on_hakmem(&Program::build("c/idle_threads_with_handlers.c").preloaded());
 }
 
 #[test]
