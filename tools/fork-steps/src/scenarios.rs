@@ -7,9 +7,9 @@ use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
 use hakmem_core::backend::purge::Purge;
 use hakmem_core::backend::{availability, slabs};
-use hakmem_core::base::wake_up;
+use hakmem_core::base::{demand, wake_up};
 use hakmem_core::heap::{Heap, Status};
-use hakmem_core::reclaim::{decay, purge_lock};
+use hakmem_core::reclaim;
 use hakmem_core::{heap, policy, stats};
 use hakmem_os::{helper, slot};
 use std::ffi::{CStr, c_void};
@@ -337,8 +337,7 @@ pub static SCENARIOS: &[Scenario] = &[
             clock::turn(policy::current().decay_ms);
         },
         act: |_| {
-            let _turn = purge_lock::take();
-            decay::see_to_it();
+            reclaim::answer(demand::TIME);
         },
         ..USUAL
     },
@@ -496,8 +495,7 @@ fn with_status(status: Status) -> usize {
 /// Makes a pass of the decay.
 fn pass() {
     clock::turn(policy::current().decay_ms);
-    let _turn = purge_lock::take();
-    decay::see_to_it();
+    reclaim::answer(demand::TIME);
 }
 
 /// Lets another thread do something, and waits for that. The thread lives on for as long as the process if it `stays`.

@@ -123,6 +123,6 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         tally.sub_bytes(old);
     });
     drop((heap, work));
-    pressure::attend();
+    pressure::answer_demand();
     Some(now)
 }

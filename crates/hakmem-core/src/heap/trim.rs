@@ -7,7 +7,7 @@ use super::holes;
 use super::layout::Heap;
 use super::work::Work;
 use crate::base::wake_up;
-use crate::reclaim::limits;
+use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
 
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
@@ -17,10 +17,10 @@ pub fn trim() -> bool {
     let _work = Work::begin();
     let mine = flush();
     wake_up::ask();
-    let _turn = purge_lock::wait();
+    let _lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
-    limits::ease()
+    everything()
 }
 
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
