@@ -9,6 +9,7 @@ use super::lookup::usable_size_of;
 use super::ownership;
 use super::pressure;
 use super::refill;
+use super::work::Work;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -164,6 +165,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
+    let _work = Work::begin_without(heap.as_ref());
     if let Some(heap) = &heap {
         heap.tick(refill::BIG);
     }

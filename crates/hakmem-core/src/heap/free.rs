@@ -10,6 +10,7 @@ use super::lookup::usable_size_of;
 use super::misuse::{self, is_free, name_misuse};
 use super::pressure;
 use super::refill;
+use super::work::Work;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -141,8 +142,9 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     if address == 0 {
         return;
     }
+    let heap = Heap::to_free();
+    let _work = Work::begin_without(heap.as_ref());
     if is_small(entry) {
-        let heap = Heap::to_free();
         // The scavenger may clear the slot at any moment.
         let anchor = heap.as_ref().map_or_else(slot::heap, |heap| heap.anchor());
         if anchor != 0 && anchor_in(entry) == anchor {
@@ -156,7 +158,6 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
         }
         return;
     }
-    let heap = Heap::to_free();
     let freed = if entry == page_map::MEDIUM {
         free_medium(heap.as_deref(), address).map(|bytes| (Big::Medium, bytes))
     } else if large::is_large(entry) {

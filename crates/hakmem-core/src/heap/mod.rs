@@ -7,6 +7,7 @@ mod notice;
 mod layout;
 mod entry;
 mod this_thread;
+mod work;
 mod registry;
 mod counters;
 mod cache_budget;

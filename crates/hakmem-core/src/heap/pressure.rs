@@ -4,8 +4,10 @@
 //! may be called, which may allocate and free.
 
 use super::counters::live_bytes;
+use super::fork;
 use super::layout::Heap;
 use super::trim::collect;
+use super::work::Work;
 use crate::base::accounting;
 use crate::base::demand;
 use crate::base::sizes::{MEDIUM_MAX, SEGMENT};
@@ -85,13 +87,15 @@ fn answer_demand_of(which: u32) {
 #[cold]
 #[inline(never)]
 fn answer_pending(which: u32) {
+    fork::settle_if_forked();
     let demand = demand::take(which);
     if demand & demand::LIMIT != 0 {
         flush_caches();
     }
     {
-        // A signal handler must keep out of what is half given back.
+        // A signal handler must keep out of what is half given back, and so must a child that it forks.
         let _slow_path = Heap::if_there();
+        let _work = Work::begin();
         reclaim::answer(demand);
     }
     if demand & demand::LIMIT != 0 {
@@ -102,6 +106,7 @@ fn answer_pending(which: u32) {
 /// Gives back all that is free: what this thread and those that wait have at hand, what came in for others, and the memory
 /// behind it all.
 fn flush_and_purge() {
+    let _work = Work::begin();
     flush_caches();
     everything();
 }

@@ -90,7 +90,7 @@ impl Heap {
         if self.status() != Status::Owned || self.busy.load(Relaxed) {
             return false;
         }
-        let Some(switches) = task::blocked(thread) else { return false };
+        let Some(switches) = task::blocked(thread, place, memory) else { return false };
         {
             let Some(_locked) = self.try_lock() else { return false };
             if !self.is_still(adoption, &[Status::Owned]) || self.busy.load(Acquire) {

@@ -1,4 +1,4 @@
-//! The thread-local slot of a model: three words of the model for each of its threads, with the interface of `arch`.
+//! The thread-local slot of a model: four words of the model for each of its threads, with the interface of `arch`.
 //!
 //! # Safety
 //! As for the real slot.
@@ -14,7 +14,7 @@ pub const STATE: usize = 16;
 /// What belongs to a thread.
 #[derive(Clone, Copy)]
 pub(super) struct Belongings {
-    pub(super) words: &'static [AtomicUsize; 3],
+    pub(super) words: &'static [AtomicUsize; 4],
     /// See `task`.
     pub(super) record: &'static AtomicUsize,
     pub(super) number: u32,
@@ -23,7 +23,7 @@ pub(super) struct Belongings {
 impl Belongings {
     /// Those of a thread with this number.
     pub(super) fn new(number: u32) -> Belongings {
-        let [words @ .., record] = Box::leak(Box::new([const { AtomicUsize::new(0) }; 4]));
+        let [words @ .., record] = Box::leak(Box::new([const { AtomicUsize::new(0) }; 5]));
         // Who looks at a thread may know its number before it knows anything else of it: it must not be the first to use these.
         words.iter().chain([&*record]).for_each(|word| word.store(0, Relaxed));
         Belongings { words, record, number }
@@ -51,9 +51,9 @@ pub(super) fn mine() -> Belongings {
 }
 
 /// The words at `address`.
-pub(super) fn at(address: usize) -> &'static [AtomicUsize; 3] {
+pub(super) fn at(address: usize) -> &'static [AtomicUsize; 4] {
     // SAFETY: leaked by `Belongings::new`.
-    unsafe { &*(address as *const [AtomicUsize; 3]) }
+    unsafe { &*(address as *const [AtomicUsize; 4]) }
 }
 
 fn word(place: usize) -> &'static AtomicUsize {
@@ -98,6 +98,16 @@ pub fn state() -> usize {
 /// Writes the third word.
 pub fn set_state(value: usize) {
     word(2).store(value, Relaxed);
+}
+
+/// Reads the fourth word.
+pub fn work() -> usize {
+    word(3).load(Relaxed)
+}
+
+/// Writes the fourth word.
+pub fn set_work(value: usize) {
+    word(3).store(value, Relaxed);
 }
 
 /// Subtracts one from a word of 32 bits, and says whether it became zero.

@@ -25,13 +25,17 @@ fn look_at(id: u32) -> Option<usize> {
 }
 
 /// How often thread `id` began to wait, if it does so now.
-pub fn blocked(id: u32) -> Option<u64> {
+pub fn blocked(id: u32, _slot: usize, _memory: &Memory) -> Option<u64> {
+    waits(id)
+}
+
+fn waits(id: u32) -> Option<u64> {
     look_at(id).filter(|record| record & WAITS != 0).map(|record| (record / (WAITS + 1)) as u64)
 }
 
 /// Whether thread `id` did nothing since [`blocked`] returned `times`.
 pub fn still_blocked(id: u32, times: u64) -> bool {
-    blocked(id) == Some(times)
+    waits(id) == Some(times)
 }
 
 /// Waits for work in the kernel, for a moment that may be as short or as long as any.
