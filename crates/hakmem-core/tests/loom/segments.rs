@@ -1,4 +1,7 @@
-//! Segments: the word that says which slabs are free, and the hints in `room`.
+//! Segments: the word that says which slabs are free, and the hints in `availability`.
+//!
+//! # Safety
+//! Slabs are touched by the thread that claimed them.
 
 use hakmem_core::backend::availability;
 use hakmem_core::backend::purge::Purge;

@@ -166,7 +166,7 @@ impl Status {
                 if blocked & 1 << (signal - 1) != 0 {
                     return None;
                 }
-                returns.add(action.returns_to())?;
+                returns.insert(action.returns_to())?;
             }
         }
         Some(returns)
@@ -179,7 +179,7 @@ struct Returns([usize; MOST_RETURNS]);
 
 impl Returns {
     /// Takes one in; `None` where there are too many.
-    fn add(&mut self, address: usize) -> Option<()> {
+    fn insert(&mut self, address: usize) -> Option<()> {
         let place = self.0.iter_mut().find(|known| **known == address || **known == 0)?;
         *place = address;
         Some(())
@@ -309,7 +309,7 @@ mod tests {
         let (from, of) = (stack.as_ptr() as usize, |place: usize| stack.as_ptr() as usize + place * size_of::<usize>());
         let mut returns = Returns::default();
         assert!(!returns.are_on_stack(64, 0, &memory), "there are no handlers");
-        [RETURN, RETURN, 1 << 40].into_iter().for_each(|address| returns.add(address).expect("there is room"));
+        [RETURN, RETURN, 1 << 40].into_iter().for_each(|address| returns.insert(address).expect("there is room"));
         assert!(!returns.are_on_stack(from, of(3000), &memory), "none down to the slot");
         assert!(returns.are_on_stack(from, 0, &memory), "a stack of which no end is seen");
         assert!(returns.are_on_stack(from, of(2 * MOST_STACK / 8 - 1), &memory), "the same");
@@ -320,7 +320,7 @@ mod tests {
             assert!(!returns.are_on_stack(of(place + 1), of(3000), &memory), "below the stack pointer, at {place}");
             stack[place].store(0, std::sync::atomic::Ordering::Relaxed);
         }
-        assert!((2..4).all(|address| returns.add(address).is_some()) && returns.add(4).is_none(), "too many");
+        assert!((2..4).all(|address| returns.insert(address).is_some()) && returns.insert(4).is_none(), "too many");
     }
 
     /// The actions of signals are the process's, so one test tries one after the other.
