@@ -21,6 +21,7 @@
 
 use crate::base::demand::{self, LIMIT, NEW_PEAK};
 use hakmem_os::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use hakmem_os::vm::{PAGE, Trial, would_map};
 
 /// The value of a limit that is not set.
 pub const UNLIMITED: usize = usize::MAX;
@@ -72,6 +73,28 @@ pub fn charge(bytes: usize) -> bool {
         REFUSALS.fetch_add(1, Relaxed);
     }
     charged
+}
+
+/// Whether a request for `bytes` can succeed after `freed` of the mapped bytes went back to the system. Callers ask this
+/// before they give memory back for the request. A request that cannot succeed is refused without that.
+///
+/// A limit of the system that counts mapped bytes has room for the request afterwards if and only if it has room for the
+/// rest of the request now. Two refusals are different. If there are too many mappings, the system grants no size, and
+/// fewer mappings may help. If a request is for more memory than the machine has, the system refuses it even if little
+/// of that memory is in use.
+pub fn could_have(bytes: usize, freed: usize) -> bool {
+    if mapped().saturating_sub(freed).min(used()).saturating_add(bytes) > HARD.load(Relaxed) {
+        return false;
+    }
+    let rest = bytes.saturating_sub(freed).next_multiple_of(PAGE);
+    if rest == 0 {
+        return true;
+    }
+    if !would_map(rest, Trial::Used) {
+        return !would_map(PAGE, Trial::Used);
+    }
+    let whole = bytes.next_multiple_of(PAGE);
+    would_map(whole, Trial::Used) || !would_map(whole, Trial::Untouched)
 }
 
 /// Notes in the demand word if `used` is above the soft limit, or is a new peak. It is called when the charged memory

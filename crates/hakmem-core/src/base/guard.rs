@@ -80,6 +80,15 @@ pub enum Place {
     Large(usize),
 }
 
+impl Place {
+    /// The bytes of the block.
+    pub fn bytes(self) -> usize {
+        match self {
+            Place::Small(bytes) | Place::Medium(bytes) | Place::Large(bytes) => bytes,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

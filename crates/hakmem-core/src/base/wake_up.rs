@@ -24,7 +24,7 @@
 use crate::base::accounting;
 use crate::policy;
 use hakmem_os::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 use hakmem_os::{futex, helper};
@@ -54,8 +54,8 @@ const LONGEST_WAIT_MS: u32 = 1000;
 const TRIES_AFTER_END: u32 = 100;
 /// Whether the scavenger is to end.
 static MUST_END: AtomicBool = AtomicBool::new(false);
-/// Whether the program shut itself in behind a filter of system calls (seccomp), or is about to.
-static SHUT_IN: AtomicBool = AtomicBool::new(false);
+/// How often the program shut itself in behind a filter of system calls (seccomp), or is about to.
+static SHUT_IN: AtomicUsize = AtomicUsize::new(0);
 /// 1 while the scavenger makes calls that such a filter may answer by ending the program.
 static CALLING: AtomicU32 = AtomicU32::new(0);
 
@@ -127,9 +127,9 @@ pub fn request_flush() {
 /// only the calls that map, unmap and purge memory, and those that wait. Returns when the scavenger makes no other call
 /// any more.
 pub fn shut_in() {
-    // This store and the next load, and the opposite pair in `unless_shut_in`, are SeqCst: one of the two threads sees
-    // the other's store.
-    SHUT_IN.store(true, SeqCst);
+    // This addition and the next load, and the opposite pair in `unless_shut_in`, are SeqCst: one of the two threads sees
+    // what the other wrote.
+    SHUT_IN.fetch_add(1, SeqCst);
     for _ in 0..LONGEST_WAIT_MS {
         if CALLING.load(SeqCst) == 0 {
             return;
@@ -140,18 +140,17 @@ pub fn shut_in() {
 
 /// Makes the `call` by which the program shuts itself in. If the call did not succeed, the state is as before.
 pub fn shut_in_by<T: Copy>(call: impl FnOnce() -> T, succeeded: impl FnOnce(T) -> bool) -> T {
-    let before = is_shut_in();
     shut_in();
     let result = call();
     if !succeeded(result) {
-        SHUT_IN.store(before, SeqCst);
+        SHUT_IN.fetch_sub(1, SeqCst);
     }
     result
 }
 
 /// Whether the program shut itself in, or is about to.
 pub fn is_shut_in() -> bool {
-    SHUT_IN.load(SeqCst)
+    SHUT_IN.load(SeqCst) != 0
 }
 
 /// Makes a call that the kernel refuses to a process with more than one thread. If the call does not succeed and there
