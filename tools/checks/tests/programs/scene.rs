@@ -64,9 +64,23 @@ impl Background {
         let words = self.running.last_words();
         assert!(self.running.alive(), "{} ended too early\n{words}", self.step.in_short());
     }
+
+    /// Bytes of its memory that are resident.
+    pub fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.running.process());
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of the kernel's");
+        let number = line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kilobytes");
+        number << 10
+    }
 }
 
 impl Scene<'_> {
+    /// Whether this is the run with the library preloaded.
+    pub fn is_preloaded(&self) -> bool {
+        self.library.is_some()
+    }
+
     /// The folder in which all programs of the work run.
     pub fn work(&self) -> PathBuf {
         self.folder.join("work")
