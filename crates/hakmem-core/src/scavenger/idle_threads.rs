@@ -79,6 +79,11 @@ impl Heap {
     /// Takes all that this heap keeps at hand, if its thread waits for work or is gone; whether it did.
     fn take(&'static self, memory: &Memory) -> bool {
         let adoption = self.adoptions.load(Acquire);
+        // A thread that adopts the heap writes its slot before it says that the heap is owned. So the status is read before the slot: a slot
+        // that names no heap then belongs to a thread that has ended, and not to one that is about to adopt this heap.
+        if !matches!(self.status(), Status::Owned | Status::Taken) {
+            return false;
+        }
         let (thread, place) = (self.thread.load(Acquire), self.place.load(Acquire));
         if place == 0 {
             return false;
