@@ -161,7 +161,7 @@ fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list
 /// Called when the program ends: looks for blocks freed twice, and prints the statistics if that was asked for. Nothing is unmapped; other libraries'
 /// destructors run after this.
 pub fn end() {
-    heap::look_through_bins();
+    heap::check_bins_at_exit();
     let mode = REPORT.load(Relaxed);
     if mode == 0 {
         return;

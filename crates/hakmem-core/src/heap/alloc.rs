@@ -9,7 +9,7 @@ use super::lookup::usable_size_of;
 use super::ownership;
 use super::pressure;
 use super::refill;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::{process, slot};
 
 /// Bytes of a run that are listed at once: little beside a page, so that no memory is touched much before it is used.
-const AHEAD_BYTES: usize = 512;
+const LISTED_RUN_BYTES: usize = 512;
 
 /// Takes the first block of the bin `offset` bytes into this thread's bins; 0 if it has none.
 #[inline(always)]
@@ -84,11 +84,11 @@ extern "C" fn allocate_cold(size: usize) -> *mut u8 {
             return block as *mut u8;
         }
     }
-    allocate_behind(size)
+    allocate_slow(size)
 }
 
 #[inline(never)]
-extern "C" fn allocate_behind(size: usize) -> *mut u8 {
+extern "C" fn allocate_slow(size: usize) -> *mut u8 {
     or_enomem(if size > SMALL_MAX { allocate_big(size, 1, false) } else { supply(class_of(size)) })
 }
 
@@ -129,15 +129,15 @@ impl Heap {
             return self.refill(class);
         }
         let carved = self.carve(class);
-        self.list_ahead(class);
+        self.list_run_blocks(class);
         Some(carved)
     }
 
     /// Moves the next few blocks of the run onto the bin, which is empty: that costs less than coming here for each.
-    fn list_ahead(&self, class: usize) {
+    fn list_run_blocks(&self, class: usize) {
         let (lane, size) = (&self.lanes[class], BLOCK_SIZE[class] as usize);
         let first = lane.bump.get();
-        let count = (AHEAD_BYTES / size).min((lane.end.get() - first) / size);
+        let count = (LISTED_RUN_BYTES / size).min((lane.end.get() - first) / size);
         if count == 0 {
             return;
         }
@@ -165,7 +165,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
-    let _work = Work::begin_without(heap.as_ref());
+    let _mark = SlowPathMark::set_without(heap.as_ref());
     if let Some(heap) = &heap {
         heap.tick(refill::BIG);
     }

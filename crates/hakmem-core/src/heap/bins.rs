@@ -79,7 +79,7 @@ impl Heap {
 
     /// Sets how many frees may come before the list is settled again.
     pub(super) fn grant(&self, class: usize) {
-        self.grant_within(class, self.blocks_out_unless_owned(class).unwrap_or(u32::MAX));
+        self.grant_within(class, self.blocks_in_use_unless_bought(class).unwrap_or(u32::MAX));
     }
 
     /// The same where the bin must be settled after `most` frees: the last of the blocks that are out may be the last that needs
@@ -106,11 +106,11 @@ impl Heap {
     /// Counts the bins of a heap anew whose owner was gone at any moment.
     pub(crate) fn settle_orphan(&self) {
         if self.orphan.swap(false, Relaxed) {
-            (0..CLASSES).for_each(|class| self.count_anew(class));
+            (0..CLASSES).for_each(|class| self.recount(class));
         }
     }
 
-    fn count_anew(&self, class: usize) {
+    fn recount(&self, class: usize) {
         let lane = &self.lanes[class];
         self.settle(class);
         let (counted, length) = (lane.held.get(), self.bin_blocks(class).count() as u32);

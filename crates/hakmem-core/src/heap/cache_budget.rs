@@ -25,9 +25,9 @@ use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 static BOUGHT: AtomicUsize = AtomicUsize::new(0);
 
 /// Trouble after which a heap may buy twice as much, or buys anew. A class that needs again what it gave back for want of an budget
-/// is [`MISS`], which costs some hundred instructions; a bin that is looked at because its spans are not bought is 1.
-const PATIENCE: u32 = 1024;
-pub(super) const MISS: u32 = 4;
+/// is [`MISS_COST`], which costs some hundred instructions; a bin that is looked at because its spans are not bought is 1.
+const COST_TO_GROW: u32 = 1024;
+pub(super) const MISS_COST: u32 = 4;
 
 /// What a heap may buy at first, and at last: its share if all get the same. In bytes; at least a slab, so that whoever comes first
 /// has something. The first is a small part where there are many threads, and most of them wait as a rule, and a
@@ -60,7 +60,7 @@ impl Heap {
     pub(super) fn buy(&self, bytes: usize) -> bool {
         let own = &self.budget;
         let bought = own.bought.get() + bytes;
-        if bought > own.most.get() {
+        if bought > own.limit.get() {
             return false;
         }
         let total = policy::current().cache_total;
@@ -91,16 +91,16 @@ impl Heap {
     }
 
     /// Makes the budget small, for a thread that begins or idles.
-    pub(crate) fn start_small(&self) {
-        self.budget.most.set(bounds().0);
+    pub(crate) fn reset_budget(&self) {
+        self.budget.limit.set(bounds().0);
     }
 
     /// Brings the budget down to this heap's share, which is less with each thread that came since. Returns whether more was
     /// bought than that.
-    pub(super) fn keep_to_share(&self) -> bool {
+    pub(super) fn limit_to_share(&self) -> bool {
         let (first, last) = bounds();
         let own = &self.budget;
-        own.most.set(own.most.get().clamp(first, last));
+        own.limit.set(own.limit.get().clamp(first, last));
         own.bought.get() > last
     }
 
@@ -108,7 +108,7 @@ impl Heap {
     pub(super) fn buy_spans(&self, class: usize) -> bool {
         let (lane, span) = (&self.lanes[class], span_bytes(class));
         let most = policy::current().cache_bytes.max(span);
-        while !self.owns_spans(class) {
+        while !self.has_bought_all_spans(class) {
             let bought = lane.bought.get();
             if bought == u8::MAX || (usize::from(bought) + 1) * span > most || !self.buy(span) {
                 return false;
@@ -119,12 +119,12 @@ impl Heap {
     }
 
     /// Whether `class` has bought as many spans as it has.
-    pub(super) fn owns_spans(&self, class: usize) -> bool {
+    pub(super) fn has_bought_all_spans(&self, class: usize) -> bool {
         u64::from(self.lanes[class].bought.get()) >= self.spans_held(class)
     }
 
     /// Blocks of `class`, whose bin is settled, in the program's hands or on their way back.
-    pub(super) fn blocks_out(&self, class: usize) -> u32 {
+    pub(super) fn blocks_in_use(&self, class: usize) -> u32 {
         let lane = &self.lanes[class];
         let run = (lane.end.get() - lane.bump.get()) as u32 / BLOCK_SIZE[class];
         let back = lane.spare.get() + u64::from(run) + u64::from(lane.held.get());
@@ -132,8 +132,8 @@ impl Heap {
     }
 
     /// The same unless all its spans are bought.
-    pub(super) fn blocks_out_unless_owned(&self, class: usize) -> Option<u32> {
-        (!self.owns_spans(class)).then(|| self.blocks_out(class))
+    pub(super) fn blocks_in_use_unless_bought(&self, class: usize) -> Option<u32> {
+        (!self.has_bought_all_spans(class)).then(|| self.blocks_in_use(class))
     }
 
     pub(super) fn spans_held(&self, class: usize) -> u64 {
@@ -144,16 +144,16 @@ impl Heap {
 
     /// Notes what it costs that classes have not bought their spans. Returns whether it is time to give everything back and buy
     /// anew; before that the budget grows.
-    pub(super) fn note_trouble(&self, trouble: u32) -> bool {
+    pub(super) fn note_miss_cost(&self, cost: u32) -> bool {
         let own = &self.budget;
-        own.trouble.set(own.trouble.get() + trouble);
-        if own.trouble.get() < PATIENCE {
+        own.miss_cost.set(own.miss_cost.get() + cost);
+        if own.miss_cost.get() < COST_TO_GROW {
             return false;
         }
-        own.trouble.set(0);
+        own.miss_cost.set(0);
         let (first, last) = bounds();
-        let most = own.most.get();
-        own.most.set((2 * most).clamp(first, last));
+        let most = own.limit.get();
+        own.limit.set((2 * most).clamp(first, last));
         most >= last
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn count_stray_free(class: usize) {
 }
 
 /// Takes back a free that another thread counted, and that was none.
-pub(super) fn count_no_free(class: usize) {
+pub(super) fn uncount_stray_free(class: usize) {
     STRAY_FREES[class].fetch_sub(1, Relaxed);
 }
 

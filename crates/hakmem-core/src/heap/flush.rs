@@ -47,13 +47,13 @@ impl Locked<'_> {
     /// The same for a list that was taken off the bin, and is the whole of it.
     pub(super) fn put_back_list(&self, class: usize, list: usize, most: u32) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
-        let (mut block, mut taken, mut put, mut astray) = (list, 0_u32, 0_u32, false);
+        let (mut block, mut taken, mut put, mut list_is_damaged) = (list, 0_u32, 0_u32, false);
         let entry = entry_for(self.heap.anchor(), class);
         while block != 0 && taken < most {
             // Where a span was retired since, the block was freed twice.
             let span = span_of(block).filter(|_| page_map::entry(block) == entry);
             let Some(span) = span else {
-                self.noticed.note(block, misuse::wrong_with(block));
+                self.noticed.note(block, misuse::misuse_of(block));
                 block = 0;
                 break;
             };
@@ -70,27 +70,27 @@ impl Locked<'_> {
             let next = unsafe { next_of(block) };
             taken += 1;
             // SAFETY: as above.
-            block = match unsafe { self.put_closely(span, block) } {
+            block = match unsafe { self.put_checked(span, block) } {
                 Ok(()) => {
                     put += 1;
                     next
                 }
                 Err(refusal) => {
-                    // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a
+                    // Either it was linked into the bin while the span had it, and the span's list leads list_is_damaged; or the bin led in a
                     // circle, and the block's link is the span's now.
-                    astray |= refusal == Refusal::Back;
+                    list_is_damaged |= refusal == Refusal::Back;
                     if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
                 }
             };
         }
         lane.held.set(lane.held.get().wrapping_sub(put));
         if block == 0 {
-            self.heap.count_lost(class, 0);
+            self.heap.correct_held(class, 0);
         } else {
-            self.heap.count_lost(class, lane.held.get().wrapping_sub(taken - put));
+            self.heap.correct_held(class, lane.held.get().wrapping_sub(taken - put));
             bin.append(block);
         }
-        if astray {
+        if list_is_damaged {
             self.mend(class);
         }
     }

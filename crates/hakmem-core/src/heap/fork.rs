@@ -46,8 +46,8 @@ use super::entry::owner_of;
 use super::holes;
 use super::layout::{Heap, Locked, Status};
 use super::registry;
+use super::slow_path_mark::SlowPathMark;
 use super::this_thread;
-use super::work::Work;
 use crate::backend::availability;
 use crate::backend::large_cache;
 use crate::backend::segment::{self, Segment};
@@ -63,15 +63,15 @@ use hakmem_os::{fork, slot, thread};
 
 /// Puts a child right that was made without handlers. One load where this is none.
 #[inline]
-pub(super) fn settle_if_forked() {
+pub(super) fn repair_if_forked() {
     if fork::is_unsettled() {
-        settle_late();
+        repair_late();
     }
 }
 
 #[cold]
 #[inline(never)]
-fn settle_late() {
+fn repair_late() {
     fork::settle_once(|| {
         let mine = this_thread::heap();
         if let Some(heap) = mine {
@@ -79,22 +79,22 @@ fn settle_late() {
             heap.thread.store(0, Relaxed);
         }
         // A thread without a heap may be one that the thread which forked has made: then one of the heaps is that one's.
-        settle(mine, mine.is_some());
+        repair(mine, mine.is_some());
     });
 }
 
 /// Puts a child of `fork` right, in which this is the only thread.
 pub extern "C" fn after_fork_in_child() {
-    fork::settle_in_child(|| settle(this_thread::heap(), true));
+    fork::settle_in_child(|| repair(this_thread::heap(), true));
     if let Some(heap) = this_thread::heap() {
         heap.thread.store(thread::id(), Relaxed);
     }
 }
 
-/// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
-fn settle(mine: Option<&'static Heap>, sure: bool) {
+/// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `others_have_ended`.
+fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
-    let in_slow_path = Work::is_under_way() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
+    let in_slow_path = SlowPathMark::is_set() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
     wake_up::mute();
     purge_lock::after_fork_in_child();
     this_thread::after_fork_in_child();
@@ -104,10 +104,10 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     }
     for heap in Heap::all() {
         let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-        let is_in_hand = in_slow_path && !is_mine && heap.place.load(Relaxed) == slot::address();
-        if !is_in_hand {
+        let is_being_taken = in_slow_path && !is_mine && heap.place.load(Relaxed) == slot::address();
+        if !is_being_taken {
             let was_pooled = heap.status() == Status::Pooled;
-            heap.leave_or_lose(is_mine, sure);
+            heap.set_status_in_child(is_mine, others_have_ended);
             if heap.status() == Status::Pooled && !(in_slow_path && was_pooled) {
                 registry::return_to_pool(heap);
             }
@@ -118,17 +118,17 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     if mine.is_none() {
         this_thread::forget_heap();
     }
-    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.has(span)));
+    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.contains(span)));
     if !in_slow_path {
-        end_openings();
+        finish_openings();
         large_cache::after_fork_in_child();
         cache_budget::after_fork_in_child();
-        count_anew();
+        recount();
     }
     wake_up::after_fork_in_child();
 }
 
-fn count_anew() {
+fn recount() {
     let (mut segments, mut dirty, mut used) = (0, 0, 0);
     for state in segment::mapped().map(Segment::state) {
         segments += 1;
@@ -141,8 +141,8 @@ fn count_anew() {
 }
 
 /// Ends what was begun to spans whose pages were on their way to the system.
-fn end_openings() {
-    if holes::forget_openings() == 0 {
+fn finish_openings() {
+    if holes::take_openings() == 0 {
         return;
     }
     for (segment, slab) in segment::mapped().flat_map(|segment| (0..SLABS).map(move |slab| (segment, slab))) {
@@ -160,12 +160,12 @@ fn end_openings() {
 
 impl Heap {
     /// Makes of this heap what it is in the child: this thread's as before, one for the pool, or one that nobody touches again.
-    fn leave_or_lose(&'static self, is_mine: bool, sure: bool) {
+    fn set_status_in_child(&'static self, is_mine: bool, others_have_ended: bool) {
         let owned = !matches!(self.status(), Status::Pooled | Status::Lost);
         let half_changed = if is_mine {
             self.lock.is_held_by_visitor()
         } else {
-            self.lock.is_held() || self.busy.load(Relaxed) || owned && !sure
+            self.lock.is_held() || self.busy.load(Relaxed) || owned && !others_have_ended
         };
         if half_changed {
             self.set_status(Status::Lost);

@@ -10,7 +10,7 @@ use super::lookup::usable_size_of;
 use super::misuse::{self, is_free, name_misuse};
 use super::pressure;
 use super::refill;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -142,8 +142,8 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     if address == 0 {
         return;
     }
-    let heap = Heap::to_free();
-    let _work = Work::begin_without(heap.as_ref());
+    let heap = Heap::for_free();
+    let _mark = SlowPathMark::set_without(heap.as_ref());
     if is_small(entry) {
         // The scavenger may clear the slot at any moment.
         let anchor = heap.as_ref().map_or_else(slot::heap, |heap| heap.anchor());

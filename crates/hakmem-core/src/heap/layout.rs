@@ -76,7 +76,7 @@ pub struct Lane {
     /// Whether the bin gave blocks back to spans, and nobody has looked for these since.
     pub(crate) flushed: Cell<bool>,
     /// Whether it did so because the class has more spans than it has bought.
-    pub(crate) short: Cell<bool>,
+    pub(crate) flushed_unbought: Cell<bool>,
     /// Spans that were bought: see `cache_budget`.
     pub(crate) bought: Cell<u8>,
     /// Blocks in the bin when it was last settled.
@@ -118,8 +118,8 @@ pub struct Tally {
 #[derive(Default)]
 pub(crate) struct Budget {
     pub(super) bought: Cell<usize>,
-    pub(super) most: Cell<usize>,
-    pub(super) trouble: Cell<u32>,
+    pub(super) limit: Cell<usize>,
+    pub(super) miss_cost: Cell<u32>,
 }
 
 /// Blocks of one other heap that wait to be sent to it: see `remote`.
@@ -131,14 +131,14 @@ pub(crate) struct RemoteList {
     pub(super) count: Cell<u32>,
     pub(super) bytes: Cell<u32>,
     /// The latest blocks, in a circle.
-    pub(super) recent: [Cell<usize>; FETCH_AHEAD],
+    pub(super) recent: [Cell<usize>; PREFETCH_DISTANCE],
 }
 
 /// Lists of the remote cache. The owner's anchor chooses one, so a list may be sent early because another owner's turn has come.
 pub(super) const REMOTE_LISTS: usize = 4;
 /// The lines of a chain lie in another processor's cache, and each link is known only when the one before it has arrived. So a
 /// block's second word names the block so many links on, for the receiver to fetch in advance.
-pub(super) const FETCH_AHEAD: usize = 8;
+pub(super) const PREFETCH_DISTANCE: usize = 8;
 
 /// Free medium blocks that a thread keeps at hand: see `medium_cache`.
 pub(crate) struct MediumCache {

@@ -10,7 +10,7 @@ use crate::map::page_map;
 
 /// Whether `address`, which lies in a span of `class`, is where a block begins.
 #[inline]
-pub(super) fn is_border(class: usize, address: usize) -> bool {
+pub(super) fn is_block_start(class: usize, address: usize) -> bool {
     let index = if SPAN_SLABS[class] == 1 {
         index_in(class, address % SLAB).ok()
     } else {
@@ -23,7 +23,7 @@ pub(super) fn is_border(class: usize, address: usize) -> bool {
 pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
     if is_small(entry) {
         let class = class_in(entry);
-        is_border(class, address).then_some(BLOCK_SIZE[class] as usize)
+        is_block_start(class, address).then_some(BLOCK_SIZE[class] as usize)
     } else if entry == page_map::MEDIUM {
         medium::usable_size(address)
     } else if large::is_large(entry) {

@@ -23,9 +23,9 @@ use crate::base::sizes::SLAB;
 use crate::policy;
 
 /// What any shelf may hold, in bytes.
-const LEAST: usize = 256 << 10;
+const LEAST_CACHED_BYTES: usize = 256 << 10;
 /// What a shelf may hold of the medium blocks that its thread allocated and did not free: one part in so many.
-const SHARE: usize = 16;
+const SHARE_DIVISOR: usize = 16;
 impl MediumRow {
     fn blocks(&self) -> impl Iterator<Item = &'static Span> {
         core::iter::successors(self.first.get(), |span| span.below())
@@ -66,13 +66,13 @@ impl MediumCache {
     }
 
     /// Takes one of those of which there are most.
-    fn take_of_most(&self) -> Option<&'static Span> {
+    fn take_from_longest_row(&self) -> Option<&'static Span> {
         let slabs = (1..=MEDIUM_ROWS).max_by_key(|slabs| self.rows[slabs - 1].count.get())?;
         self.take(slabs)
     }
 
     /// Whether this block is on it.
-    pub(super) fn has(&self, span: &Span) -> bool {
+    pub(super) fn contains(&self, span: &Span) -> bool {
         self.blocks().any(|(_, other)| core::ptr::eq(other, span))
     }
 
@@ -89,10 +89,10 @@ impl MediumCache {
 
 impl Heap {
     /// What the shelf may hold, in bytes.
-    fn most_cached(&self) -> usize {
+    fn medium_cache_limit(&self) -> usize {
         // A thread that frees what others allocated has less than nothing.
         let has = (self.tallies[Big::Medium as usize].bytes.get() as isize).max(0) as usize;
-        (has / SHARE).max(LEAST).min(policy::current().cache_total / registry::owned().max(1))
+        (has / SHARE_DIVISOR).max(LEAST_CACHED_BYTES).min(policy::current().cache_total / registry::owned().max(1))
     }
 
     /// Allocates a medium block of `size` bytes; the flag says whether it is zero.
@@ -110,12 +110,12 @@ impl Heap {
         let span = medium::at(address)?;
         let bytes = span.bytes();
         let more = span.slabs() * SLAB;
-        let most = self.most_cached();
+        let most = self.medium_cache_limit();
         self.medium_cache.used.set(true);
         let stays = more <= most;
         let room = if stays { most - more } else { most };
         while self.medium_cache.bytes() as usize > room
-            && let Some(other) = self.medium_cache.take_of_most()
+            && let Some(other) = self.medium_cache.take_from_longest_row()
         {
             medium::release(other);
         }

@@ -33,16 +33,16 @@ use hakmem_os::slot;
 use hakmem_os::vm::ADDRESS_BITS;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
-const STEPS: u32 = 8;
-const FREES_A_STEP: u32 = 64;
+const LINKS_CHECKED: u32 = 8;
+const FREES_PER_LINK: u32 = 64;
 /// So many frees are looked at each time that the bin is settled.
 const FIRST_FREES: u64 = 64;
 /// Frees from one look at the beginning of a list to the next, after these; a power of two.
-const FREES_A_LOOK: u64 = 512;
+const FREES_BETWEEN_CHECKS: u64 = 512;
 /// Blocks that are looked at when the process ends: a fraction of a millisecond.
-const STEPS_AT_THE_END: u32 = 4096;
+const BLOCKS_CHECKED_AT_EXIT: u32 = 4096;
 /// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
-const SLABS_BACK: usize = (1 << 30) / SLAB;
+const SLABS_SEARCHED: usize = (1 << 30) / SLAB;
 
 fn small(class: usize) -> Place {
     Place::Small(BLOCK_SIZE[class] as usize)
@@ -61,10 +61,10 @@ pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub fn name_misuse(function: &str, pointer: *mut u8) {
-    guard::report(function, pointer as usize, wrong_with(pointer as usize));
+    guard::report(function, pointer as usize, misuse_of(pointer as usize));
 }
 
-pub(super) fn wrong_with(address: usize) -> Wrong {
+pub(super) fn misuse_of(address: usize) -> Wrong {
     let entry = page_map::entry(address);
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
@@ -94,7 +94,7 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
 /// The medium or large block in use that `address` lies in, and where it begins.
 fn block_around(address: usize) -> Option<(Place, usize)> {
     let slab = address & !(SLAB - 1);
-    let starts = (0..SLABS_BACK).map_while(|back| slab.checked_sub(back * SLAB));
+    let starts = (0..SLABS_SEARCHED).map_while(|back| slab.checked_sub(back * SLAB));
     // Only the first slab of a large block has an entry; those of a medium one are marked free behind the first.
     let (base, entry) = starts
         .map(|at| (at, page_map::entry(at)))
@@ -137,16 +137,16 @@ fn is_latest(entry: usize, address: usize) -> bool {
 }
 
 /// Looks through the bins of the thread that ends the process, as far as that takes next to no time.
-pub fn look_through_bins() {
+pub fn check_bins_at_exit() {
     if slot::heap() == 0 {
         return;
     }
     let Some(heap) = Heap::for_slow_path() else { return };
-    let mut left = STEPS_AT_THE_END;
+    let mut left = BLOCKS_CHECKED_AT_EXIT;
     for class in (0..CLASSES).filter(|class| heap.bins[*class].head.load(Relaxed) != 0) {
         heap.settle(class);
         let steps = heap.lanes[class].held.get().min(left);
-        if !heap.looks_right(class, steps, steps) {
+        if !heap.is_sound(class, steps, steps) {
             heap.lock_as_owner().mend(class);
         }
         heap.grant(class);
@@ -157,25 +157,25 @@ pub fn look_through_bins() {
 impl Heap {
     /// Looks at the beginning of a bin that was settled after so many frees: each time at first, and now and then later on.
     #[inline]
-    pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
+    pub(super) fn check_bin_if_due(&self, class: usize, frees: u32) {
         let all = self.lanes[class].pushed.get();
         let before = all.wrapping_sub(u64::from(frees));
-        if before < FIRST_FREES || before ^ all >= FREES_A_LOOK {
-            self.look_closely(class, frees);
+        if before < FIRST_FREES || before ^ all >= FREES_BETWEEN_CHECKS {
+            self.check_bin(class, frees);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look_closely(&self, class: usize, frees: u32) {
-        if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
+    fn check_bin(&self, class: usize, frees: u32) {
+        if !self.is_sound(class, 1, LINKS_CHECKED + frees / FREES_PER_LINK) {
             self.lock_as_owner().mend(class);
         }
     }
 
     /// Whether the first `steps` blocks of a settled bin are a list that ends where it should, and the first `close` of them are
     /// what they should be.
-    fn looks_right(&self, class: usize, close: u32, steps: u32) -> bool {
+    fn is_sound(&self, class: usize, close: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
         let steps = steps.min(held);
         let (mut block, mut left) = (self.bins[class].head.load(Relaxed), steps);
@@ -185,7 +185,7 @@ impl Heap {
         while left != 0 {
             // What is in the slab of the one before it is in the same bin's.
             let is_right = (block ^ before < SLAB || self.is_in_bin(class, block)) && block != earlier;
-            if !is_right || steps - left < close && self.wrong_in_bin(class, block).is_some() {
+            if !is_right || steps - left < close && self.misuse_in_bin(class, block).is_some() {
                 return false;
             }
             lap -= 1;
@@ -206,7 +206,7 @@ impl Heap {
     }
 
     /// What is wrong with a block of a bin, if it is seen.
-    fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
+    fn misuse_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         let run = lane.bump.get()..lane.end.get();
         if span.is_out(block) && !run.contains(&block) {
@@ -222,7 +222,7 @@ impl Heap {
 
     /// Notes that a settled bin holds `length` blocks. Those it was counted to hold beyond that count as popped: some are lost,
     /// as if they were in use, and others were never in use when they were freed.
-    pub(super) fn count_lost(&self, class: usize, length: u32) {
+    pub(super) fn correct_held(&self, class: usize, length: u32) {
         let lane = &self.lanes[class];
         let lost = lane.held.replace(length).wrapping_sub(length) as i32;
         lane.popped.add(i64::from(lost) as u64);
@@ -272,7 +272,7 @@ impl Locked<'_> {
             // SAFETY: a block of this bin.
             before => unsafe { set_next(before, next) },
         };
-        let (mut before, mut block, mut length, mut astray) = (0, bin.head.load(Relaxed), 0, false);
+        let (mut before, mut block, mut length, mut list_is_damaged) = (0, bin.head.load(Relaxed), 0, false);
         while block != 0 {
             if !heap.is_in_bin(class, block) {
                 self.noticed.note(before, Wrong::Overwritten(small(class)));
@@ -281,14 +281,14 @@ impl Locked<'_> {
             }
             // SAFETY: a block of this bin.
             let mut next = unsafe { next_of(block) };
-            if let Some(wrong) = heap.wrong_in_bin(class, block) {
+            if let Some(wrong) = heap.misuse_in_bin(class, block) {
                 if matches!(wrong, Wrong::FreedTwice(..)) {
                     // It was linked into the bin while its span had it; or the bin leads to what went back to its span meanwhile, whose
                     // link is the span's.
                     if span_of(block).is_some_and(|span| span.is_linked(block)) {
                         next = 0;
                     } else {
-                        astray = true;
+                        list_is_damaged = true;
                     }
                 }
                 self.noticed.note(block, wrong);
@@ -298,8 +298,8 @@ impl Locked<'_> {
             }
             block = next;
         }
-        heap.count_lost(class, length);
-        if astray {
+        heap.correct_held(class, length);
+        if list_is_damaged {
             heap.lanes[class].partial.iter().filter(|span| !span.list_is_whole()).for_each(Span::relist);
         }
     }

@@ -4,17 +4,17 @@ use crate::base::guard::{self, Wrong};
 use core::cell::Cell;
 
 /// How much is remembered under one lock. What is noticed beyond that is named at once.
-const MOST: usize = 4;
+const CAPACITY: usize = 4;
 
 /// What is wrong with which pointers.
 pub(crate) struct Noticed {
     count: Cell<usize>,
-    wrongs: [Cell<(usize, Wrong)>; MOST],
+    wrongs: [Cell<(usize, Wrong)>; CAPACITY],
 }
 
 impl Noticed {
     pub(super) fn new() -> Noticed {
-        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; MOST] }
+        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; CAPACITY] }
     }
 
     /// Notes what is wrong with a block that was freed.

@@ -7,8 +7,8 @@ use super::access::SlowPath;
 use super::fork;
 use super::layout::{Heap, Status};
 use super::registry;
+use super::slow_path_mark::SlowPathMark;
 use super::this_thread;
-use super::work::Work;
 use crate::base::demand;
 use crate::base::sizes::CLASSES;
 use crate::base::wake_up;
@@ -31,24 +31,24 @@ pub fn start() {
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Heap> {
-    fork::settle_if_forked();
-    this_thread::heap().or_else(|| if this_thread::is_exiting() || Work::is_under_way() { None } else { adopt() })
+    fork::repair_if_forked();
+    this_thread::heap().or_else(|| if this_thread::is_exiting() || SlowPathMark::is_set() { None } else { adopt() })
 }
 
 /// A heap for this thread to free with; `None` also where it has none and has freed little so far.
 #[cold]
 #[inline(never)]
-fn attach_to_free() -> Option<&'static Heap> {
-    fork::settle_if_forked();
+fn attach_for_free() -> Option<&'static Heap> {
+    fork::repair_if_forked();
     if this_thread::frees_without_heap() { None } else { attach() }
 }
 
 fn adopt() -> Option<&'static Heap> {
-    let _work = Work::begin();
+    let _mark = SlowPathMark::set();
     let heap = take()?;
     heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
-    heap.start_small();
+    heap.reset_budget();
     this_thread::set_heap(heap);
     // After the slot: the scavenger takes a heap for that of a thread which is gone if the slot does not name it.
     heap.set_status(Status::Owned);
@@ -68,7 +68,7 @@ fn take() -> Option<&'static Heap> {
 }
 
 fn find() -> Option<&'static Heap> {
-    fork::settle_if_forked();
+    fork::repair_if_forked();
     start();
     if let Some(heap) = registry::take_from_pool() {
         heap.settle_orphan();
@@ -84,7 +84,7 @@ fn find() -> Option<&'static Heap> {
 /// thread's slow path. Nothing is left behind, however often it is done.
 #[cold]
 pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
-    let _work = Work::begin();
+    let _mark = SlowPathMark::set();
     let heap = take()?;
     // A child forked meanwhile must not touch it.
     heap.busy.store(true, Relaxed);
@@ -98,7 +98,7 @@ pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
 /// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
 unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
-    let _work = Work::begin();
+    let _mark = SlowPathMark::set();
     heap.flush_all();
     {
         let _locked = heap.lock_as_owner();
@@ -122,13 +122,13 @@ impl Heap {
     }
 
     /// The same for one that frees: a thread that has none, and has none to gain by that, goes without.
-    pub(super) fn to_free() -> Option<SlowPath> {
-        Heap::begin_with(attach_to_free)
+    pub(super) fn for_free() -> Option<SlowPath> {
+        Heap::begin_with(attach_for_free)
     }
 
     /// The same for one that does neither: `None` also where this thread has no heap.
-    pub(super) fn if_there() -> Option<SlowPath> {
-        fork::settle_if_forked();
+    pub(super) fn if_present() -> Option<SlowPath> {
+        fork::repair_if_forked();
         Heap::begin_with(this_thread::heap)
     }
 
@@ -142,7 +142,7 @@ impl Heap {
 
     /// Begins a slow path of this thread's heap, unless one is under way.
     pub(super) fn begin_slow_path(&'static self) -> Option<SlowPath> {
-        fork::settle_if_forked();
+        fork::repair_if_forked();
         if self.status() == Status::Lost {
             // In a child: whoever was at work on it is not there to end that.
             this_thread::forget();

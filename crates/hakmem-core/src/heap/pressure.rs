@@ -6,8 +6,8 @@
 use super::counters::live_bytes;
 use super::fork;
 use super::layout::Heap;
+use super::slow_path_mark::SlowPathMark;
 use super::trim::collect;
-use super::work::Work;
 use crate::base::accounting;
 use crate::base::demand;
 use crate::base::sizes::{MEDIUM_MAX, SEGMENT};
@@ -20,7 +20,7 @@ use hakmem_os::kernel::kernel;
 
 /// Milliseconds between two times that all threads are looked at, which takes system calls for each: a program may go on
 /// asking for what it cannot have.
-const BETWEEN_MS: u64 = 50;
+const COLLECT_INTERVAL_MS: u64 = 50;
 static LAST_COLLECTED: AtomicU64 = AtomicU64::new(0);
 
 /// The answer of `allocate`, which is asked for `size` bytes. Where memory is out, all that is free is given back, and then the program
@@ -42,13 +42,13 @@ fn try_again<T>(size: usize, refusals: usize, allocate: impl Fn() -> Option<T>) 
     let at_limit = || accounting::refusals() != refusals;
     // All that is not metadata: more cannot go back, whatever the program does.
     let blocks = accounting::now().saturating_sub(metadata::mapped());
-    if !is_worth(size, blocks) {
+    if !may_help(size, blocks) {
         limits::note_failure(at_limit());
         return None;
     }
     // Other threads go on while it is counted what is live: what comes out may be no number.
     let idle = blocks.checked_sub(live_bytes()).unwrap_or(blocks);
-    if is_worth(size, idle) {
+    if may_help(size, idle) {
         flush_and_purge();
         let found = allocate();
         if found.is_some() {
@@ -56,11 +56,11 @@ fn try_again<T>(size: usize, refusals: usize, allocate: impl Fn() -> Option<T>) 
         }
     }
     limits::note_failure(at_limit());
-    if limits::tell_of_failure(at_limit()) { allocate() } else { None }
+    if limits::notify_of_failure(at_limit()) { allocate() } else { None }
 }
 
 /// Whether to give `given` bytes back may help a request for `size` bytes that was refused.
-fn is_worth(size: usize, given: usize) -> bool {
+fn may_help(size: usize, given: usize) -> bool {
     // What is no mapping of its own may find room in what is mapped already.
     size <= given.min(MEDIUM_MAX) || accounting::could_have(if size > MEDIUM_MAX { size } else { SEGMENT }, given)
 }
@@ -87,26 +87,26 @@ fn answer_demand_of(which: u32) {
 #[cold]
 #[inline(never)]
 fn answer_pending(which: u32) {
-    fork::settle_if_forked();
+    fork::repair_if_forked();
     let demand = demand::take(which);
     if demand & demand::LIMIT != 0 {
         flush_caches();
     }
     {
         // A signal handler must keep out of what is half given back, and so must a child that it forks.
-        let _slow_path = Heap::if_there();
-        let _work = Work::begin();
+        let _slow_path = Heap::if_present();
+        let _mark = SlowPathMark::set();
         reclaim::answer(demand);
     }
     if demand & demand::LIMIT != 0 {
-        limits::tell();
+        limits::notify();
     }
 }
 
 /// Gives back all that is free: what this thread and those that wait have at hand, what came in for others, and the memory
 /// behind it all.
 fn flush_and_purge() {
-    let _work = Work::begin();
+    let _mark = SlowPathMark::set();
     flush_caches();
     everything();
 }
@@ -114,7 +114,7 @@ fn flush_and_purge() {
 /// Flushes this thread's caches and, if that was not done a moment ago, those of all threads that wait for something.
 fn flush_caches() {
     let now = (kernel().now)();
-    if now.wrapping_sub(LAST_COLLECTED.swap(now, Relaxed)) >= BETWEEN_MS {
+    if now.wrapping_sub(LAST_COLLECTED.swap(now, Relaxed)) >= COLLECT_INTERVAL_MS {
         collect();
     } else if let Some(heap) = Heap::for_slow_path() {
         heap.flush_all();

@@ -11,7 +11,7 @@ use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse;
 use super::pressure;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::base::guard;
@@ -112,7 +112,7 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         return None;
     }
     let heap = Heap::for_slow_path();
-    let work = Work::begin_without(heap.as_ref());
+    let work = SlowPathMark::set_without(heap.as_ref());
     let (kind, now) = if is_large {
         (Big::Large, large::resize(entry, address, size, align)?)
     } else {

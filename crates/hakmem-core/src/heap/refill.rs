@@ -4,11 +4,11 @@
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
 use super::bins::SETTLE_BYTES;
-use super::cache_budget::MISS;
-use super::counters::count_no_free;
+use super::cache_budget::MISS_COST;
+use super::counters::uncount_stray_free;
 use super::entry::{class_in, entry_for, is_small};
 use super::layout::{Heap, Locked};
-use super::remote::take_ahead;
+use super::remote::take_prefetch_hint;
 use crate::backend::availability;
 use crate::backend::slabs;
 use crate::backend::span::{Span, next_of, set_next};
@@ -36,13 +36,13 @@ impl Heap {
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
         self.tick(1);
-        if lane.short.replace(false) && self.note_trouble(MISS) {
+        if lane.flushed_unbought.replace(false) && self.note_miss_cost(MISS_COST) {
             self.flush_all();
         }
         self.settle(class);
-        self.set_limit(class, self.blocks_out_unless_owned(class));
+        self.set_limit(class, self.blocks_in_use_unless_bought(class));
         // Nothing, unless a block was freed twice.
-        self.count_lost(class, 0);
+        self.correct_held(class, 0);
         lane.refills.add(1);
         self.send_all();
         {
@@ -92,7 +92,7 @@ impl Heap {
         let mapped = availability::mapped();
         let Some(run) = slabs::claim(slabs) else { return false };
         if availability::mapped() > mapped {
-            self.make_up_for_growth();
+            self.open_holes_for_growth();
         }
         run.bring_in();
         let span = run.span();
@@ -106,7 +106,7 @@ impl Heap {
         page_map::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
-        self.set_limit(class, self.blocks_out_unless_owned(class));
+        self.set_limit(class, self.blocks_in_use_unless_bought(class));
         true
     }
 
@@ -125,23 +125,23 @@ impl Heap {
     pub(super) fn overflow(&self, class: usize) {
         let lane = &self.lanes[class];
         let frees = self.settle(class);
-        self.look_at_bin(class, frees);
-        if self.owns_spans(class) || self.buy_spans(class) {
+        self.check_bin_if_due(class, frees);
+        if self.has_bought_all_spans(class) || self.buy_spans(class) {
             self.set_limit(class, None);
             self.flush_above_limit(class);
             return self.grant(class);
         }
-        let out = self.blocks_out(class);
+        let out = self.blocks_in_use(class);
         if out == 0 {
-            lane.short.set(true);
+            lane.flushed_unbought.set(true);
             return self.lock_as_owner().empty_class(class);
         }
         if lane.held.get() >= lane.limit.get() {
             self.set_limit(class, Some(out));
-            lane.short.set(self.flush_above_limit(class));
+            lane.flushed_unbought.set(self.flush_above_limit(class));
         }
         self.grant_within(class, out);
-        if self.note_trouble(1) {
+        if self.note_miss_cost(1) {
             self.flush_all();
         }
     }
@@ -149,7 +149,7 @@ impl Heap {
     /// Sets how many blocks the bin may hold: as many as policy lets it in spans that were bought. Others are kept by `out` blocks
     /// that are in use: twice as many as these.
     fn set_limit(&self, class: usize, out: Option<u32>) {
-        let (lane, most) = (&self.lanes[class], most_held(class));
+        let (lane, most) = (&self.lanes[class], policy_limit(class));
         let limit = out.map_or(most, |out| {
             let few = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(2, 64);
             (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(out.saturating_mul(2)).min(most)
@@ -163,13 +163,13 @@ impl Heap {
         self.ticks.set(ticks % TICKS);
         let is_full = ticks >= TICKS;
         if is_full {
-            if self.keep_to_share() {
+            if self.limit_to_share() {
                 self.flush_all();
             }
             wake_up::ring();
         }
         // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
-        if (is_full || length == BIG && decay::much_is_idle()) && decay::is_due() {
+        if (is_full || length == BIG && decay::has_excess()) && decay::is_due() {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
         if is_full {
@@ -179,7 +179,7 @@ impl Heap {
 }
 
 /// Blocks of `class` that policy lets a bin hold.
-fn most_held(class: usize) -> u32 {
+fn policy_limit(class: usize) -> u32 {
     let policy = policy::current();
     let least = if policy.cache_bytes >= 2 * SMALL_MAX { 8 } else { 2 };
     (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
@@ -224,11 +224,11 @@ impl Locked<'_> {
             let class = class_in(entry);
             if class > 0 {
                 // SAFETY: blocks above the first class have a second word.
-                prefetch(unsafe { take_ahead(block) });
+                prefetch(unsafe { take_prefetch_hint(block) });
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
-                count_no_free(class);
+                uncount_stray_free(class);
                 let thread = self.heap.thread.load(Relaxed);
                 let place = Place::Small(BLOCK_SIZE[class] as usize);
                 self.noticed.note(block, Wrong::FreedTwice(place, thread));

@@ -5,7 +5,7 @@
 
 use super::counters::count_stray_free;
 use super::entry::{anchor_in, class_in};
-use super::layout::{ANCHOR, FETCH_AHEAD, Heap, Locked, REMOTE_LISTS, RemoteList};
+use super::layout::{ANCHOR, Heap, Locked, PREFETCH_DISTANCE, REMOTE_LISTS, RemoteList};
 use super::misuse;
 use crate::backend::span::{may_begin_at, next_of, set_next};
 use crate::base::guard::{self, Place, Wrong};
@@ -18,19 +18,19 @@ use hakmem_os::vm::ADDRESS_BITS;
 
 /// What stands above that address in the second word, where no address has bits: by it a block is recognised that is on its way
 /// already, until the receiver wipes it. No text, number or address that programs keep has it often; then the chain tells.
-const ON_ITS_WAY: usize = 0x15A3D;
+const CHAIN_TAG: usize = 0x15A3D;
 
 /// An inbox with more than this is served by whoever sends to it.
 const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
 
 /// Where the second word of a block is.
-fn second(block: usize) -> usize {
+fn second_word(block: usize) -> usize {
     block + size_of::<usize>()
 }
 
-fn is_on_its_way(word: usize) -> bool {
-    word >> ADDRESS_BITS == ON_ITS_WAY
+fn is_tagged(word: usize) -> bool {
+    word >> ADDRESS_BITS == CHAIN_TAG
 }
 
 /// Takes what a sender wrote out of the second word of a block that has one: the address of one so many links on, or in a block that
@@ -38,11 +38,11 @@ fn is_on_its_way(word: usize) -> bool {
 ///
 /// # Safety
 /// A block that came in.
-pub(super) unsafe fn take_ahead(block: usize) -> usize {
+pub(super) unsafe fn take_prefetch_hint(block: usize) -> usize {
     // SAFETY: the caller's.
     unsafe {
-        let word = next_of(second(block));
-        set_next(second(block), 0);
+        let word = next_of(second_word(block));
+        set_next(second_word(block), 0);
         word & ((1 << ADDRESS_BITS) - 1)
     }
 }
@@ -60,37 +60,38 @@ impl Heap {
             unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
             return count_stray_free(class);
         };
-        let route = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
+        let list = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
         // Where that costs a look at a descriptor in another processor's cache, the receiver sees to it.
         if !may_begin_at(class, block) {
             return misuse::name_misuse("free", block as *mut u8);
         }
         // SAFETY: the block has a second word.
-        let may_be_sent = if size >= 16 { is_on_its_way(unsafe { next_of(second(block)) }) } else { route.has(block) };
-        if may_be_sent && route.leads_to(block) {
+        let may_be_sent =
+            if size >= 16 { is_tagged(unsafe { next_of(second_word(block)) }) } else { list.has_recent(block) };
+        if may_be_sent && list.contains(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }
         heap.lanes[class].sent.add(1);
-        if route.owner.get() != owner {
-            route.send();
-            route.owner.set(owner);
+        if list.owner.get() != owner {
+            list.send();
+            list.owner.set(owner);
         }
         // SAFETY: the block is free and this thread's to link.
-        unsafe { set_next(block, route.first.get()) };
-        let earlier = route.recent[route.count.get() as usize % FETCH_AHEAD].replace(block);
+        unsafe { set_next(block, list.first.get()) };
+        let hint = list.recent[list.count.get() as usize % PREFETCH_DISTANCE].replace(block);
         if size >= 16 {
             // SAFETY: as above, and the block has a second word.
-            unsafe { set_next(second(block), earlier | ON_ITS_WAY << ADDRESS_BITS) };
+            unsafe { set_next(second_word(block), hint | CHAIN_TAG << ADDRESS_BITS) };
         }
-        if route.first.replace(block) == 0 {
-            route.last.set(block);
+        if list.first.replace(block) == 0 {
+            list.last.set(block);
         }
-        route.count.set(route.count.get() + 1);
-        route.bytes.set(route.bytes.get() + size);
+        list.count.set(list.count.get() + 1);
+        list.bytes.set(list.bytes.get() + size);
         let policy = policy::current();
-        if route.count.get() as usize >= policy.remote_batch || route.bytes.get() as usize >= policy.remote_bytes {
-            route.send();
+        if list.count.get() as usize >= policy.remote_batch || list.bytes.get() as usize >= policy.remote_bytes {
+            list.send();
         }
     }
 
@@ -140,7 +141,7 @@ impl Locked<'_> {
             let class = class_in(page_map::entry(block));
             if class > 0 {
                 // SAFETY: as above; blocks above the first class have a second word.
-                prefetch(unsafe { take_ahead(block) });
+                prefetch(unsafe { take_prefetch_hint(block) });
             }
             // SAFETY: as above.
             if !unsafe { self.put_received(block, class) } {
@@ -153,13 +154,13 @@ impl Locked<'_> {
 
 impl RemoteList {
     /// Whether a block may be on its way already, as far as the latest ones tell: they may have been sent before.
-    fn has(&self, block: usize) -> bool {
+    fn has_recent(&self, block: usize) -> bool {
         self.recent.iter().any(|recent| recent.get() == block)
     }
 
     /// Whether a block is on its way already.
     #[cold]
-    fn leads_to(&self, block: usize) -> bool {
+    fn contains(&self, block: usize) -> bool {
         let mut at = self.first.get();
         for _ in 0..self.count.get() {
             if at == block {

@@ -3,7 +3,7 @@
 //! # Safety
 //! Blocks that go to a span are free.
 
-use super::counters::count_no_free;
+use super::counters::uncount_stray_free;
 use super::layout::Locked;
 use crate::backend::segment::span_of;
 use crate::backend::span::{Refusal, Span};
@@ -23,7 +23,7 @@ impl Locked<'_> {
                 true
             }
             Err(leads_on) => {
-                count_no_free(class);
+                uncount_stray_free(class);
                 leads_on
             }
         }
@@ -43,7 +43,7 @@ impl Locked<'_> {
             lane.spare.add(1);
             self.list_or_retire(span);
         // SAFETY: as above.
-        } else if let Err(refusal) = unsafe { self.put_closely(span, block) } {
+        } else if let Err(refusal) = unsafe { self.put_checked(span, block) } {
             let leads_on = refusal != Refusal::Back || !span.is_linked(block);
             if !span.list_is_whole() {
                 span.relist();
@@ -59,7 +59,7 @@ impl Locked<'_> {
     /// A block of this span, which is free if it is not refused.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn put_closely(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
+    pub(super) unsafe fn put_checked(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
         let lane = &self.heap.lanes[span.class()];
         // SAFETY: the caller's.
         match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
@@ -83,7 +83,7 @@ impl Locked<'_> {
             lane.partial.remove(span);
             lane.spans_retired.add(1);
             lane.spare.sub(u64::from(span.capacity()));
-            self.forget_holes(span);
+            self.charge_holes_of_retired(span);
             self.retired.push(span);
         } else if !span.is_listed() {
             lane.partial.push(span);
@@ -91,7 +91,7 @@ impl Locked<'_> {
     }
 
     /// Counts the pages of a span that is retired as what its slabs are: in use until the decay.
-    fn forget_holes(&self, span: &'static Span) {
+    fn charge_holes_of_retired(&self, span: &'static Span) {
         let pages = span.gone().count_ones();
         if pages != 0 {
             self.heap.gone.sub(u64::from(pages));

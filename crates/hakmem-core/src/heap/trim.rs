@@ -5,7 +5,7 @@ use super::access::SlowPath;
 use super::fork;
 use super::holes;
 use super::layout::Heap;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::base::wake_up;
 use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
@@ -13,8 +13,8 @@ use crate::reclaim::purge_lock;
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
 /// Returns whether there was any.
 pub fn trim() -> bool {
-    fork::settle_if_forked();
-    let _work = Work::begin();
+    fork::repair_if_forked();
+    let _mark = SlowPathMark::set();
     let mine = flush();
     wake_up::ask();
     let _lock = purge_lock::wait();
@@ -26,8 +26,8 @@ pub fn trim() -> bool {
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
 /// keep at hand.
 pub fn collect() {
-    fork::settle_if_forked();
-    let _work = Work::begin();
+    fork::repair_if_forked();
+    let _mark = SlowPathMark::set();
     let mine = flush();
     wake_up::ask();
     holes::open_holes(true);
@@ -37,7 +37,7 @@ pub fn collect() {
 /// Empties this thread's heap, if it has one, and serves all others. The caller holds on to what it gets as long as it visits heaps: a
 /// signal handler must keep out meanwhile.
 fn flush() -> Option<SlowPath> {
-    let mine = Heap::if_there();
+    let mine = Heap::if_present();
     if let Some(heap) = &mine {
         heap.flush_all();
     }

@@ -1,6 +1,6 @@
 //! The one place that answers what was noticed: `base::demand` says what that can be.
 
-use super::decay::{self, ENOUGH, LEFT_BEHIND};
+use super::decay::{self, PART_KEPT, PART_KEPT_AT_THREAD_END};
 use super::limits;
 use super::purge::{everything, purge};
 use super::purge_lock::{self, PurgeLock};
@@ -13,7 +13,7 @@ use hakmem_os::kernel::kernel;
 pub fn answer(demand: u32) {
     if demand & LIMIT != 0 {
         everything();
-        limits::tighten();
+        limits::shorten_caches();
     } else if demand != 0
         && let Some(lock) = purge_lock::take()
     {
@@ -35,12 +35,12 @@ pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
             purge(Purge::Aged);
             return true;
         }
-        if decay::much_is_idle() {
-            trim(now, ENOUGH);
+        if decay::has_excess() {
+            trim(now, PART_KEPT);
         }
     }
     if demand & THREAD_ENDED != 0 {
-        trim(now, LEFT_BEHIND);
+        trim(now, PART_KEPT_AT_THREAD_END);
     }
     false
 }

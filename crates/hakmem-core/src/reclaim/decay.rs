@@ -9,7 +9,7 @@
 //! The budget grows with the time since the last trim, up to a bound:
 //!
 //! ```text
-//!   budget  =  min( LEFT + passed * EACH_MS, MOST )          EACH_MS: 16 KiB, less with a short decay time;  MOST: 4 MiB
+//!   budget  =  min( BUDGET_LEFT + passed * BYTES_PER_MS, MOST_BUDGET )          BYTES_PER_MS: 16 KiB, less with a short decay time;  MOST_BUDGET: 4 MiB
 //! ```
 //!
 //! For example: 100 ms after a trim that left nothing of it, the budget is 1.6 MiB. If 10 MiB are free beyond the third, 1.6 MiB go back
@@ -24,25 +24,25 @@ use hakmem_os::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
 /// A trim is made when more than one part in this many of what is used is free.
-const TOO_MUCH: usize = 2;
+const PART_TOO_MUCH: usize = 2;
 /// It leaves one part in this many.
-pub(super) const ENOUGH: usize = 3;
+pub(super) const PART_KEPT: usize = 3;
 /// The same at the end of a thread.
-pub(super) const LEFT_BEHIND: usize = 16;
+pub(super) const PART_KEPT_AT_THREAD_END: usize = 16;
 /// Less is not worth a trim.
-const LEAST: usize = 1 << 20;
-/// What the budget grows by in one decay time, but no more than [`EACH_MS`] in a millisecond.
-const BUDGET: usize = 8 << 20;
+const LEAST_TRIM: usize = 1 << 20;
+/// What the budget grows by in one decay time, but no more than [`BYTES_PER_MS`] in a millisecond.
+const BUDGET_PER_DECAY: usize = 8 << 20;
 /// Four pages for each millisecond: to give one back and to touch it anew takes some 2.5 microseconds.
-const EACH_MS: usize = 16 << 10;
+const BYTES_PER_MS: usize = 16 << 10;
 /// What is not spent stays there for later, up to this.
-const MOST: usize = 4 << 20;
+const MOST_BUDGET: usize = 4 << 20;
 
 static LAST_PASS: AtomicU64 = AtomicU64::new(0);
 /// When the last trim was made; before there was one, when the first pass was made, which is soon after the process began.
 static LAST_TRIM: AtomicU64 = AtomicU64::new(0);
 /// What the last trim left of the budget.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
+static BUDGET_LEFT: AtomicUsize = AtomicUsize::new(0);
 
 /// When the last pass was made, in the milliseconds of the coarse clock.
 pub fn last_pass() -> u64 {
@@ -52,7 +52,7 @@ pub fn last_pass() -> u64 {
 /// Whether it is time for a pass or a trim.
 pub fn is_due() -> bool {
     let now = (kernel().now)();
-    pass_is_due(now) || much_is_idle() && budget(now) >= LEAST
+    pass_is_due(now) || has_excess() && budget(now) >= LEAST_TRIM
 }
 
 /// Whether it is time for a pass.
@@ -68,8 +68,8 @@ pub(super) fn note_pass(now: u64) {
 }
 
 /// Whether so much is free that a trim may be due, if the budget lets it.
-pub fn much_is_idle() -> bool {
-    excess(TOO_MUCH) != 0 && excess(ENOUGH) >= LEAST
+pub fn has_excess() -> bool {
+    excess(PART_TOO_MUCH) != 0 && excess(PART_KEPT) >= LEAST_TRIM
 }
 
 /// Bytes that are free and resident, beyond one part in `part` of what is used.
@@ -81,20 +81,20 @@ fn budget(now: u64) -> usize {
     if last_pass() == 0 {
         return 0;
     }
-    let each_ms = (BUDGET / policy::current().decay_ms.max(1)).min(EACH_MS);
+    let each_ms = (BUDGET_PER_DECAY / policy::current().decay_ms.max(1)).min(BYTES_PER_MS);
     let passed = now.wrapping_sub(LAST_TRIM.load(Relaxed)) as usize;
-    LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST)
+    BUDGET_LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST_BUDGET)
 }
 
 /// What a trim gives back that leaves one part in `part` of what is used; 0 where that is not worth it.
 pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
     let most = excess(part).min(budget(now));
-    if most < LEAST { 0 } else { most }
+    if most < LEAST_TRIM { 0 } else { most }
 }
 
 /// Notes a trim that gave `bytes` back.
 pub(super) fn note_trim(now: u64, bytes: usize) {
     // Where nothing could go back, such as one large mapping, the next attempt has time as well.
-    LEFT.store(budget(now).saturating_sub(bytes.max(LEAST)), Relaxed);
+    BUDGET_LEFT.store(budget(now).saturating_sub(bytes.max(LEAST_TRIM)), Relaxed);
     LAST_TRIM.store(now, Relaxed);
 }

@@ -32,9 +32,9 @@ use hakmem_os::process;
 /// A process that uses less than this does not look at the system's limits.
 pub const LARGE: usize = 64 << 20;
 /// Milliseconds between two looks, and between two calls of the program's function while a limit stays reached.
-const SECOND: u64 = 1000;
+const LOOK_INTERVAL_MS: u64 = 1000;
 /// Milliseconds between two looks in a process that does not grow, far from any limit: others may, and limits may change.
-const CALM: u64 = 10 * SECOND;
+const CALM_LOOK_INTERVAL_MS: u64 = 10 * LOOK_INTERVAL_MS;
 
 /// What the system said last.
 static SYSTEM: [AtomicUsize; 5] =
@@ -47,7 +47,7 @@ static SYSTEM_REACHED: AtomicBool = AtomicBool::new(false);
 static SYSTEM_TIMES: AtomicUsize = AtomicUsize::new(0);
 /// Allocations that the hard limit let fail.
 static FAILURES: AtomicUsize = AtomicUsize::new(0);
-static LAST_TOLD: AtomicU64 = AtomicU64::new(0);
+static LAST_NOTIFIED: AtomicU64 = AtomicU64::new(0);
 
 /// The limits and what became of them, in the order and layout of `hak_limits_t`. Sizes are in bytes, 0 is no limit.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -133,11 +133,11 @@ pub fn follow() {
         wake_up::ring();
     }
     if reached().is_none() {
-        return relax();
+        return restore_caches();
     }
     everything();
-    tighten();
-    if is_past(&LAST_TOLD, now, SECOND) {
+    shorten_caches();
+    if is_past(&LAST_NOTIFIED, now, LOOK_INTERVAL_MS) {
         demand::note(demand::LIMIT);
     }
 }
@@ -148,7 +148,11 @@ fn is_past(last: &AtomicU64, now: u64, ms: u64) -> bool {
 
 /// Milliseconds from the last look to the next one.
 fn between_looks(used: usize) -> u64 {
-    if SYSTEM_REACHED.load(Relaxed) || is_news(used, USED_THEN.load(Relaxed), &system()) { SECOND } else { CALM }
+    if SYSTEM_REACHED.load(Relaxed) || is_news(used, USED_THEN.load(Relaxed), &system()) {
+        LOOK_INTERVAL_MS
+    } else {
+        CALM_LOOK_INTERVAL_MS
+    }
 }
 
 /// Whether this process, which uses so much now and used so much at the last look, may have brought the limit nearer that was
@@ -212,7 +216,7 @@ fn shortened() -> Option<&'static Shortened> {
 }
 
 /// Makes caches short, if they are not.
-pub fn tighten() {
+pub fn shorten_caches() {
     let Some(_changing) = CHANGE.try_lock() else { return };
     let current = policy::current();
     let known = shortened().filter(|pair| ptr::eq(pair.usual, current) || ptr::eq(&pair.short, current));
@@ -229,7 +233,7 @@ pub fn after_fork_in_child() {
 }
 
 /// Brings the usual caches back, unless another policy has come in the meantime.
-fn relax() {
+fn restore_caches() {
     if let Some(pair) = shortened()
         && ptr::eq(policy::current(), &pair.short)
         && let Some(_changing) = CHANGE.try_lock()
@@ -254,7 +258,7 @@ static REGISTERED: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
 /// Every pair that ever was, so that one that comes again takes no new memory.
 static NEWEST: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
 /// The process in which a call is under way, 0 for none. In a child forked in the middle of one, none is.
-static TELLING: AtomicU32 = AtomicU32::new(0);
+static NOTIFYING: AtomicU32 = AtomicU32::new(0);
 
 /// Registers the program's function in place of the one before; `None` takes it away. False when there is no memory to
 /// remember it.
@@ -287,8 +291,8 @@ fn remember(call: Option<Call>, argument: usize, older: Option<&'static Register
 }
 
 /// Tells the program of the limit that is reached, or was a moment ago.
-pub fn tell() {
-    LAST_TOLD.store((kernel().now)(), Relaxed);
+pub fn notify() {
+    LAST_NOTIFIED.store((kernel().now)(), Relaxed);
     let soft = accounting::limits().0;
     call(reached().unwrap_or(if soft == NONE { 0 } else { soft }));
 }
@@ -299,7 +303,7 @@ pub fn note_failure(at_limit: bool) {
 }
 
 /// Tells the program of such a failure. Returns whether it was told, so that trying again makes sense.
-pub fn tell_of_failure(at_limit: bool) -> bool {
+pub fn notify_of_failure(at_limit: bool) -> bool {
     call(if at_limit { accounting::limits().1 } else { 0 })
 }
 
@@ -308,15 +312,15 @@ fn call(limit: usize) -> bool {
     // SAFETY: null or a record that was placed, which lives for ever.
     let Some(record) = (unsafe { REGISTERED.load(Acquire).as_ref() }) else { return false };
     let Some(call) = record.call else { return false };
-    let (own, telling) = (process::id(), TELLING.load(Relaxed));
-    if telling == own || TELLING.compare_exchange(telling, own, AcqRel, Relaxed).is_err() {
+    let (own, telling) = (process::id(), NOTIFYING.load(Relaxed));
+    if telling == own || NOTIFYING.compare_exchange(telling, own, AcqRel, Relaxed).is_err() {
         return false;
     }
     let errno = process::errno();
     // SAFETY: whoever registered it said that it may be called so.
     unsafe { call(record.argument as *mut c_void, accounting::used(), limit) };
     process::set_errno(errno);
-    TELLING.store(0, Release);
+    NOTIFYING.store(0, Release);
     true
 }
 

@@ -60,7 +60,7 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         } else if heap.status() == Status::Owned {
             found.left += 1;
             if !wanted && let Some(memory) = memory {
-                wake_up::look(|| heap.call_to_slow_path(memory));
+                wake_up::look(|| heap.force_slow_path(memory));
             }
         }
     }
@@ -84,7 +84,7 @@ impl Heap {
             return false;
         }
         if memory.word(place + slot::STATE) != Some(self.anchor()) {
-            return self.bury(adoption);
+            return self.pool_heap_of_ended_thread(adoption);
         }
         // What is busy now is not worth the calls; what counts is asked under the lock.
         if self.status() != Status::Owned || self.busy.load(Relaxed) {
@@ -114,7 +114,7 @@ impl Heap {
         self.set_status(Status::Taken);
         self.send_all();
         locked.empty();
-        self.start_small();
+        self.reset_budget();
         true
     }
 
@@ -126,7 +126,7 @@ impl Heap {
     }
 
     /// Lets the next call of this heap's thread, which is awake, take a slow path: there it gives back what it does not use.
-    fn call_to_slow_path(&self, memory: &Memory) {
+    fn force_slow_path(&self, memory: &Memory) {
         // While the lock is held the thread does not come past its exit hook, so its slot is where it was.
         let Some(_locked) = self.try_lock() else { return };
         let place = self.place.load(Relaxed);
@@ -137,7 +137,7 @@ impl Heap {
     }
 
     /// Puts the heap of a thread that is gone back into the pool, if it is still that thread's; whether it did.
-    fn bury(&'static self, adoption: u32) -> bool {
+    fn pool_heap_of_ended_thread(&'static self, adoption: u32) -> bool {
         {
             let Some(locked) = self.try_lock() else { return false };
             if !self.is_still(adoption, &[Status::Owned, Status::Taken]) {

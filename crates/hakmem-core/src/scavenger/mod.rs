@@ -27,17 +27,17 @@ use hakmem_os::task::Memory;
 use hakmem_os::{helper, process};
 
 /// The shortest time between two looks.
-const SHORTEST_MS: u64 = 50;
+const SHORTEST_INTERVAL_MS: u64 = 50;
 /// The longest sleep between looks at threads that compute, as a multiple of the shortest.
-const LONGEST: u64 = 16;
+const LONGEST_SLEEP_FACTOR: u64 = 16;
 
 /// How many times as long as usual it naps while the alarms are false, and how many of these in a row count. A longer nap would
 /// keep an idle process waiting for its memory to go back.
-const LONG_NAP: u64 = 2;
-const MOST_ALARMS: u64 = 8;
+const LONG_NAP_FACTOR: u64 = 2;
+const MOST_FALSE_ALARMS: u64 = 8;
 
 /// Looks after the last time that something was given back: spans must be seen quiet before gaps are opened in them.
-const LINGER: u64 = 3;
+const LOOKS_AFTER_WORK: u64 = 3;
 
 /// Lets it be started.
 pub fn allow() {
@@ -61,13 +61,13 @@ extern "C" fn run() -> ! {
         own_descriptors.then(Memory::open).flatten()
     });
     let memory = memory.flatten();
-    let (mut patience, mut lingering) = (1, 0);
+    let (mut sleep_factor, mut looks_left) = (1, 0);
     // How often in a row the bell rang and there was nothing to do.
     let mut false_alarms = 0;
     loop {
         // A little more than the time between two passes: the clock is coarse.
-        let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
-        wake_up::nap(interval * false_alarms.clamp(1, LONG_NAP));
+        let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_INTERVAL_MS) + 5;
+        wake_up::nap(interval * false_alarms.clamp(1, LONG_NAP_FACTOR));
         if wake_up::must_leave() {
             wake_up::leave();
         }
@@ -89,20 +89,20 @@ extern "C" fn run() -> ! {
             wake_up::answer(number);
         }
         if has_work() || heaps.taken != 0 {
-            (patience, lingering, false_alarms) = (1, LINGER, 0);
-        } else if lingering != 0 {
-            lingering -= 1;
+            (sleep_factor, looks_left, false_alarms) = (1, LOOKS_AFTER_WORK, 0);
+        } else if looks_left != 0 {
+            looks_left -= 1;
         } else {
             let rang = if heaps.left == 0 {
-                patience = 1;
+                sleep_factor = 1;
                 wake_up::rest(None, has_work)
             } else {
-                let most = interval * patience;
-                patience = (patience * 2).min(LONGEST);
+                let most = interval * sleep_factor;
+                sleep_factor = (sleep_factor * 2).min(LONGEST_SLEEP_FACTOR);
                 wake_up::rest(Some(most), has_work)
             };
-            false_alarms = if rang { (false_alarms + 1).min(MOST_ALARMS) } else { 0 };
-            lingering = false_alarms.saturating_sub(1);
+            false_alarms = if rang { (false_alarms + 1).min(MOST_FALSE_ALARMS) } else { 0 };
+            looks_left = false_alarms.saturating_sub(1);
         }
     }
 }

@@ -6,27 +6,27 @@
 use hakmem_os::slot;
 
 /// This thread is in such a slow path for as long as this lives.
-pub(super) struct Work(());
+pub(super) struct SlowPathMark(());
 
-impl Work {
+impl SlowPathMark {
     /// Begins one, which may be part of another.
-    pub(super) fn begin() -> Work {
+    pub(super) fn set() -> SlowPathMark {
         slot::set_work(slot::work() + 1);
-        Work(())
+        SlowPathMark(())
     }
 
     /// The same where the thread has no heap at hand, which would tell by itself.
-    pub(super) fn begin_without<H>(heap: Option<&H>) -> Option<Work> {
-        heap.is_none().then(Work::begin)
+    pub(super) fn set_without<H>(heap: Option<&H>) -> Option<SlowPathMark> {
+        heap.is_none().then(SlowPathMark::set)
     }
 
     /// Whether this thread is in one: a signal handler asks that.
-    pub(super) fn is_under_way() -> bool {
+    pub(super) fn is_set() -> bool {
         slot::work() != 0
     }
 }
 
-impl Drop for Work {
+impl Drop for SlowPathMark {
     fn drop(&mut self) {
         slot::set_work(slot::work() - 1);
     }
