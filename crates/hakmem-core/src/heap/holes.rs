@@ -1,11 +1,11 @@
-//! Holes in spans: pages between blocks in use that hold nothing, given back by who looks after idle memory.
+//! Opening and filling holes in spans: pages without a block in use, between blocks that are in use, go back to the system.
 //!
-//! A span that one block keeps from being empty costs a page then, and not 64 KiB or more. Only spans that nobody allocates from
-//! or frees to for the decay time are opened, filling a hole again costing a fault for each page; and spans that hold little while
-//! their heap maps more memory, which is where a program turns to other sizes.
+//! A span with a single block in use then costs one page instead of 64 KiB or more. Filling a hole again costs a page fault for each page.
+//! So holes are opened only in spans from which no block was allocated and to which none was freed for the decay time; and in sparse spans
+//! of a heap that maps more memory, since the program then turns to other sizes.
 //!
 //! # Safety
-//! A span is touched under the lock of the heap that the page map names, looked up again under it.
+//! A span is touched under the lock of the heap that the page map names, and the page map is read again under that lock.
 
 use super::entry::{anchor_in, is_small};
 use super::layout::{Heap, Locked};
@@ -19,23 +19,24 @@ use crate::map::page_map;
 use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
 
-/// Segments that a pass looks at, going on where the last one ended: a look takes the lock of each span's heap.
+/// Segments that a pass examines, starting where the last pass ended. Examining a span takes the lock of its heap.
 const SEGMENTS_PER_PASS: usize = 256;
-/// The least that a heap has in spans, in bytes, before it makes up for growth; and the part of all segments that it is.
+/// A heap that grows opens holes only if its spans have at least this many spare bytes, and at least one part in [`SPARE_PART`] of all
+/// mapped segments.
 const LEAST_SPARE_BYTES: usize = 16 << 20;
 const SPARE_PART: usize = 4;
-/// Spans that are opened in one go.
+/// Spans that are opened under one lock.
 const SPANS_PER_BATCH: usize = 16;
 static NEXT_SEGMENT: AtomicUsize = AtomicUsize::new(1);
-/// Spans whose pages are on their way to the system.
+/// Number of spans whose holes are being opened: their pages are about to be purged.
 static OPENINGS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many spans have pages on their way to the system; none from then on. In a child just forked.
+/// Returns the number of spans whose holes were being opened at the fork, and sets it to 0. For a child process.
 pub(super) fn take_openings() -> usize {
     OPENINGS.swap(0, Relaxed)
 }
 
-/// Opens holes in spans that did not change since the last look at them, or in all.
+/// Opens holes: with `everywhere` in all spans, otherwise in those spans that did not change since they were last examined.
 pub fn open_holes(everywhere: bool) {
     let last = segment::last_number();
     let (first, count) = if everywhere { (1, last) } else { (NEXT_SEGMENT.load(Relaxed), SEGMENTS_PER_PASS.min(last)) };
@@ -54,16 +55,16 @@ pub fn open_holes(everywhere: bool) {
 }
 
 impl Heap {
-    /// Opens holes in the span that begins at this slab, if one does and it is this heap's.
+    /// Opens holes in the span that begins at this slab, if it belongs to this heap.
     fn open_holes_in(&self, segment: &'static Segment, slab: usize, entry: usize, everywhere: bool) {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(locked) = self.try_lock() else { return };
-        // Who empties a span or takes it does so under this lock.
+        // Spans of this heap are taken and retired under this lock, so the page map is read again here.
         let is_current = page_map::entry(base) == entry && span.back() == 0 && span.base() == base;
         if !is_current || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
             return;
         }
-        // A huge page is not split for a little.
+        // A huge page is split only if at least half of the span's blocks are free.
         if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
             return;
         }
@@ -74,7 +75,8 @@ impl Heap {
         }
     }
 
-    /// Gives back the pages of spans of this heap in which holes were begun, and ends that. Of some there may be none.
+    /// Purges the pages of spans of this heap in which the opening of holes was begun, and finishes the opening. A span may come with no
+    /// pages.
     fn purge_holes(&self, begun: &[(&'static Span, Pages)]) {
         for (span, pages) in begun {
             let Some(segment) = segment::containing(span.base()) else { continue };
@@ -90,9 +92,9 @@ impl Heap {
         }
     }
 
-    /// Makes up for a segment that this heap had to map where its spans hold much that is free: gives as many bytes of that
-    /// back, if pages can be found of which nothing is in use. So what goes back, and may be touched again, is about what the
-    /// process grew by. By the owner.
+    /// Opens holes when this heap had to map a segment although its spans have many spare bytes: purges about as many bytes as a segment
+    /// has, as far as pages without a block in use are found. So the bytes that go back, and may be touched again, are about those by which
+    /// the process grew. Called by the owner.
     pub(super) fn open_holes_for_growth(&self) {
         let spare = |class: usize| self.lanes[class].spare.get() as usize * BLOCK_SIZE[class] as usize;
         if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE_BYTES.max(availability::mapped() * SEGMENT / SPARE_PART)
@@ -120,7 +122,8 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Begins holes in a span of this heap. The caller gives their pages back when the lock is free, and ends it.
+    /// Begins to open holes in a span of this heap, and returns their pages. The caller releases the lock, purges the pages, and finishes
+    /// the opening.
     fn open_holes(&self, span: &'static Span) -> Pages {
         OPENINGS.fetch_add(1, Relaxed);
         let pages = span.open_holes();
@@ -137,7 +140,7 @@ impl Locked<'_> {
         pages
     }
 
-    /// Takes the blocks of a hole as the run of `class`; where the hard limit is reached, nothing.
+    /// Takes the blocks of a hole of `span` as the run of `class`. Does nothing if the hard limit is reached.
     pub(super) fn fill_hole(&self, class: usize, span: &'static Span) {
         let lane = &self.heap.lanes[class];
         let pages = span.next_hole();

@@ -1,7 +1,7 @@
 //! Thread heaps: the fast paths of `malloc` and `free`, and the slow paths behind them.
 //!
-//! The way down is `alloc` → `refill` → `backend::slabs`, and `free` → `remote` for blocks of another heap, `flush` → `spans` for a bin
-//! that is full. `layout` says what a heap is made of, and who may touch which part of it.
+//! An allocation goes down through `alloc` → `refill` → `backend::slabs`. A free goes through `free` → `remote` for a block of another
+//! heap, and through `flush` → `spans` for a full bin. `layout` says what a heap consists of, and which thread may touch which part.
 
 mod notice;
 mod layout;

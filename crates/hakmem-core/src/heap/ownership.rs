@@ -1,7 +1,7 @@
-//! Heaps change hands: a new thread adopts one from the pool or makes one; a thread that ends leaves its own there.
+//! Ownership of heaps: a new thread adopts a heap from the pool or makes one; a thread that exits puts its heap into the pool.
 //!
 //! # Safety
-//! Only the thread that took a heap off the pool acts as its owner, until it puts the heap back.
+//! Only the thread that took a heap from the pool acts as its owner, until it puts the heap back.
 
 use super::access::SlowPath;
 use super::fork;
@@ -21,13 +21,13 @@ use hakmem_os::atomic::{
 use hakmem_os::slot;
 use hakmem_os::thread;
 
-/// Registers the hook at thread exit. Called with the first heap; more calls do nothing.
+/// Registers the thread exit hook. Called when the first heap is made; later calls do nothing.
 pub fn start() {
     this_thread::call_at_exit(leave);
 }
 
-/// A heap for this thread to allocate from; `None` if the thread is exiting, in a signal handler that interrupted a slow path, or memory
-/// is out.
+/// Returns a heap for this thread to allocate from. `None` in a thread that is exiting, in a signal handler that interrupted a slow path,
+/// and when memory is out.
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Heap> {
@@ -35,7 +35,7 @@ fn attach() -> Option<&'static Heap> {
     this_thread::heap().or_else(|| if this_thread::is_exiting() || SlowPathMark::is_set() { None } else { adopt() })
 }
 
-/// A heap for this thread to free with; `None` also where it has none and has freed little so far.
+/// Returns a heap for this thread to free with. `None` also in a thread that has no heap and has freed few blocks so far.
 #[cold]
 #[inline(never)]
 fn attach_for_free() -> Option<&'static Heap> {
@@ -50,17 +50,18 @@ fn adopt() -> Option<&'static Heap> {
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.reset_budget();
     this_thread::set_heap(heap);
-    // After the slot: the scavenger takes a heap for that of a thread which is gone if the slot does not name it.
+    // This comes after the slot is set: the scavenger concludes that an owner has ended if the owner's slot does not name the heap.
     heap.set_status(Status::Owned);
     registry::note_owned();
-    // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
-    // the thread gone.
+    // From here on this thread can allocate, and libc may allocate to arm the hook. If the hook cannot be armed, the scavenger returns the
+    // heap to the pool when it finds that the thread has ended.
     this_thread::arm_exit_hook(heap);
     wake_up::tell();
     Some(heap)
 }
 
-/// Takes a heap from the pool, or makes one. It says in whose hands it is, which a child forked by a signal handler has to know.
+/// Takes a heap from the pool, or makes one, and stores the address of this thread's slot in it: a child forked by a signal handler needs
+/// to know which thread was taking the heap.
 fn take() -> Option<&'static Heap> {
     let heap = find()?;
     heap.place.store(slot::address(), Release);
@@ -80,29 +81,29 @@ fn find() -> Option<&'static Heap> {
     Some(heap)
 }
 
-/// Runs `work` with a heap of the pool: for a thread that is exiting, and for a signal handler in the middle of its
-/// thread's slow path. Nothing is left behind, however often it is done.
+/// Calls `operation` with a heap from the pool, and returns the heap to the pool afterwards. For a thread that is exiting, and for a signal
+/// handler that interrupted a slow path of its thread.
 #[cold]
-pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
+pub(super) fn borrow<T>(operation: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
     let _mark = SlowPathMark::set();
     let heap = take()?;
-    // A child forked meanwhile must not touch it.
+    // A child forked meanwhile by another thread must not touch the heap.
     heap.busy.store(true, Relaxed);
-    let answer = work(heap);
+    let answer = operation(heap);
     heap.busy.store(false, Release);
     heap.place.store(0, Relaxed);
     registry::return_to_pool(heap);
     answer
 }
 
-/// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
+/// Puts the heap of an exiting thread, with its spans, into the pool. Called by libc as the thread exit hook.
 unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
     let _mark = SlowPathMark::set();
     heap.flush_all();
     {
         let _locked = heap.lock_as_owner();
-        // Destructors that run after this one may allocate and free: they borrow.
+        // Destructors that run after this hook may allocate and free: they borrow a heap.
         this_thread::end();
         heap.set_status(Status::Pooled);
     }
@@ -115,18 +116,18 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
 }
 
 impl Heap {
-    /// This thread's heap for a slow path that allocates: made or adopted if need be. `None` for a thread that is exiting, for a
-    /// signal handler that interrupted a slow path, and where memory is out.
+    /// Begins a slow path that allocates, in this thread's heap, which is adopted or made if the thread has none. `None` in a thread that is
+    /// exiting, in a signal handler that interrupted a slow path, and when memory is out.
     pub(super) fn for_slow_path() -> Option<SlowPath> {
         Heap::begin_with(attach)
     }
 
-    /// The same for one that frees: a thread that has none, and has none to gain by that, goes without.
+    /// Begins a slow path that frees. `None` also in a thread that has no heap and has freed few blocks so far.
     pub(super) fn for_free() -> Option<SlowPath> {
         Heap::begin_with(attach_for_free)
     }
 
-    /// The same for one that does neither: `None` also where this thread has no heap.
+    /// Begins a slow path that neither allocates nor frees. `None` also in a thread that has no heap.
     pub(super) fn if_present() -> Option<SlowPath> {
         fork::repair_if_forked();
         Heap::begin_with(this_thread::heap)
@@ -140,11 +141,11 @@ impl Heap {
         heap.begin_slow_path()
     }
 
-    /// Begins a slow path of this thread's heap, unless one is under way.
+    /// Begins a slow path of this thread's heap; `None` if the heap is in a slow path already.
     pub(super) fn begin_slow_path(&'static self) -> Option<SlowPath> {
         fork::repair_if_forked();
         if self.status() == Status::Lost {
-            // In a child: whoever was at work on it is not there to end that.
+            // This is a child process, in which the thread that was changing the heap does not exist.
             this_thread::forget();
             return attach()?.begin_slow_path();
         }

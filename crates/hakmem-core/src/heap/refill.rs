@@ -1,4 +1,5 @@
-//! Between bins and spans: filling an empty bin, emptying a full one, and passing empty spans on.
+//! Slow paths of bins: fills an empty bin from the inbox, the run, a listed span or a new span; and settles a bin that has taken its granted
+//! frees.
 //!
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
@@ -22,15 +23,15 @@ use crate::reclaim::decay;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
 
-/// How many spans are looked at for the fullest one.
+/// Number of listed spans among which the fullest is chosen.
 const CANDIDATES: usize = 8;
-/// Slow paths between two looks at the clock, and how many of them one for a big block stands for.
+/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`BIG`] of them.
 const TICKS: u32 = 32;
 pub(super) const BIG: u32 = 8;
 
 impl Heap {
-    /// Gets a block of `class` when the bin has none, and the run neither or others gave something back: from what they freed,
-    /// from the run, from a partly used span, from a new one. `None` when memory is out.
+    /// Allocates a block of `class` when the bin is empty, and the run is used up or freed blocks are available: from the inbox, from a
+    /// partly used span, from the run, or from a new span. The flag says whether the block is zero. `None` when memory is out.
     #[cold]
     #[inline(never)]
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
@@ -41,7 +42,7 @@ impl Heap {
         }
         self.settle(class);
         self.set_limit(class, self.blocks_in_use_unless_bought(class));
-        // Nothing, unless a block was freed twice.
+        // The bin is empty, so `held` is 0 already, unless a block was freed twice.
         self.correct_held(class, 0);
         lane.refills.add(1);
         self.send_all();
@@ -63,14 +64,14 @@ impl Heap {
         Some(self.carve(class))
     }
 
-    /// Pops a block of the bin that was just filled.
+    /// Pops a block from the bin, if the refill put some there.
     fn take_listed(&self, class: usize) -> Option<usize> {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
         let block = bin.head.load(Relaxed);
         if block == 0 {
             return None;
         }
-        // SAFETY: the first block of the list.
+        // SAFETY: this is the first block of the list.
         bin.head.store(unsafe { next_of(block) }, Relaxed);
         lane.held.set(lane.held.get().wrapping_sub(1));
         lane.popped.add(1);
@@ -78,7 +79,7 @@ impl Heap {
         Some(block)
     }
 
-    /// Takes the next block of a run that is not used up.
+    /// Takes the next block of the run, which is not used up. The flag says whether the block is zero.
     pub(super) fn carve(&self, class: usize) -> (usize, bool) {
         let lane = &self.lanes[class];
         let block = lane.bump.get();
@@ -101,8 +102,8 @@ impl Heap {
             run.segment.spans[run.first + back].set_back(back);
         }
         self.take_run(class, span);
-        // From here on others find the span, who touch it under the lock only; this was done without. They find it as it is now:
-        // this store pairs with the load in `page_map::entry`.
+        // From here on other threads can find the span, and touch it only under the lock; the owner set it up without the lock. This store
+        // pairs with the load in `page_map::entry`, so the other threads see the span as it is now.
         page_map::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
@@ -118,8 +119,8 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit, or empties
-    /// it where the class has spans that it has not bought and nothing needs them any more.
+    /// Settles a bin that has taken as many frees as it was granted. Makes room if the bin has reached its limit, and empties it if the
+    /// class has spans that are not bought and the program uses no block of the class.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
@@ -131,33 +132,33 @@ impl Heap {
             self.flush_above_limit(class);
             return self.grant(class);
         }
-        let out = self.blocks_in_use(class);
-        if out == 0 {
+        let in_use = self.blocks_in_use(class);
+        if in_use == 0 {
             lane.flushed_unbought.set(true);
             return self.lock_as_owner().empty_class(class);
         }
         if lane.held.get() >= lane.limit.get() {
-            self.set_limit(class, Some(out));
+            self.set_limit(class, Some(in_use));
             lane.flushed_unbought.set(self.flush_above_limit(class));
         }
-        self.grant_within(class, out);
+        self.grant_within(class, in_use);
         if self.note_miss_cost(1) {
             self.flush_all();
         }
     }
 
-    /// Sets how many blocks the bin may hold: as many as policy lets it in spans that were bought. Others are kept by `out` blocks
-    /// that are in use: twice as many as these.
-    fn set_limit(&self, class: usize, out: Option<u32>) {
+    /// Sets how many blocks the bin may hold. With `in_use` `None`, all spans are bought and the limit is policy's. Otherwise `in_use` blocks
+    /// keep the other spans in use, and the limit is twice that number, or the blocks of the bought spans if these are more.
+    fn set_limit(&self, class: usize, in_use: Option<u32>) {
         let (lane, most) = (&self.lanes[class], policy_limit(class));
-        let limit = out.map_or(most, |out| {
+        let limit = in_use.map_or(most, |in_use| {
             let few = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(2, 64);
-            (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(out.saturating_mul(2)).min(most)
+            (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(in_use.saturating_mul(2)).min(most)
         });
         lane.limit.set(limit);
     }
 
-    /// Counts slow paths, by their length, and gives memory back when it is time.
+    /// Counts a slow path as `length` slow paths, and notes a demand when it is time to release memory.
     pub(super) fn tick(&self, length: u32) {
         let ticks = self.ticks.get() + length;
         self.ticks.set(ticks % TICKS);
@@ -168,7 +169,7 @@ impl Heap {
             }
             wake_up::ring();
         }
-        // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
+        // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large blocks.
         if (is_full || length == BIG && decay::has_excess()) && decay::is_due() {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
@@ -178,7 +179,7 @@ impl Heap {
     }
 }
 
-/// Blocks of `class` that policy lets a bin hold.
+/// Returns the number of blocks of `class` that policy lets a bin hold.
 fn policy_limit(class: usize) -> u32 {
     let policy = policy::current();
     let least = if policy.cache_bytes >= 2 * SMALL_MAX { 8 } else { 2 };
@@ -186,7 +187,7 @@ fn policy_limit(class: usize) -> u32 {
 }
 
 impl Locked<'_> {
-    /// Takes the free blocks, or the run, of the fullest of the first few partly used spans.
+    /// Takes the free blocks, the run or a hole of the fullest of the first few listed spans.
     fn take_from_span(&self, class: usize) {
         let lane = &self.heap.lanes[class];
         let running = lane.bump.get() != lane.end.get();
@@ -197,7 +198,7 @@ impl Locked<'_> {
         };
         if span.free_blocks() != 0 {
             let limit = lane.limit.get();
-            // All of a list is taken at once, where a part is followed to its end.
+            // Taking a whole list costs nothing more, but taking a part follows its links.
             let chain = span.take_list(if span.free_blocks() <= limit { limit } else { (limit / 2).max(1) });
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
@@ -213,11 +214,11 @@ impl Locked<'_> {
         }
     }
 
-    /// As the owner, takes what others freed: into bins as far as they have room, else to the spans.
+    /// Drains the inbox into the bins, as far as they have room, and otherwise into the spans. Called by the owner.
     fn drain(&self) {
         let mut block = self.take_inbox();
         while block != 0 {
-            // SAFETY: the inbox holds free blocks of this heap.
+            // SAFETY: the blocks of the inbox are free blocks of this heap.
             let next = unsafe { next_of(block) };
             let entry = page_map::entry(block);
             debug_assert!(is_small(entry));
@@ -233,14 +234,14 @@ impl Locked<'_> {
                 let place = Place::Small(BLOCK_SIZE[class] as usize);
                 self.noticed.note(block, Wrong::FreedTwice(place, thread));
             } else if lane.bought.get() != 0 && lane.held.get() < lane.limit.get() {
-                // SAFETY: as above; the bin is the owner's, which this is.
+                // SAFETY: as above; the bin belongs to this thread, which is the owner.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
                 bin.head.store(block, Relaxed);
                 lane.held.set(lane.held.get() + 1);
                 lane.received.add(1);
             } else {
                 lane.flushed.set(true);
-                // SAFETY: a free block of this heap.
+                // SAFETY: as above.
                 if !unsafe { self.put_received(block, class) } {
                     return;
                 }

@@ -1,26 +1,26 @@
-//! Slow paths of which no heap tells: those of a thread that has none, takes one, leaves one, or works with what all threads share.
+//! The mark of a thread that is in a slow path without a heap: it has no heap, adopts one, puts one into the pool, or works on shared state.
 //!
-//! Where the thread's own heap is in a slow path, that heap is marked as busy. Everything else that a signal handler must not do over
-//! again, and that a child forked in a handler must leave alone since it goes on when the handler returns, is marked on the thread.
+//! A slow path in the thread's own heap marks that heap as busy instead. Both marks tell a signal handler, and a child process that it
+//! forks, that an interrupted slow path continues when the handler returns: they must not touch the state that it uses.
 
 use hakmem_os::slot;
 
-/// This thread is in such a slow path for as long as this lives.
+/// Marks this thread until it is dropped.
 pub(super) struct SlowPathMark(());
 
 impl SlowPathMark {
-    /// Begins one, which may be part of another.
+    /// Marks this thread. Marks may be nested.
     pub(super) fn set() -> SlowPathMark {
         slot::set_work(slot::work() + 1);
         SlowPathMark(())
     }
 
-    /// The same where the thread has no heap at hand, which would tell by itself.
+    /// Marks this thread if the slow path has no `heap`; otherwise the heap is marked as busy already.
     pub(super) fn set_without<H>(heap: Option<&H>) -> Option<SlowPathMark> {
         heap.is_none().then(SlowPathMark::set)
     }
 
-    /// Whether this thread is in one: a signal handler asks that.
+    /// Whether this thread is marked. Asked by slow paths, which may run in a signal handler, and in a child process.
     pub(super) fn is_set() -> bool {
         slot::work() != 0
     }

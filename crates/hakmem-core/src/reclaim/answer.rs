@@ -1,4 +1,4 @@
-//! The one place that answers what was noticed: `base::demand` says what that can be.
+//! The only place that answers demands. `base::demand` lists them.
 
 use super::decay::{self, PART_KEPT, PART_KEPT_AT_THREAD_END};
 use super::limits;
@@ -8,8 +8,8 @@ use crate::backend::purge::Purge;
 use crate::base::demand::{IDLE, LIMIT, NEW_PEAK, THREAD_ENDED, TIME};
 use hakmem_os::kernel::kernel;
 
-/// Gives back what the bits of `demand` ask for. All but the answer to a limit is left out while another thread holds the purge lock,
-/// since that thread does the same.
+/// Releases the memory that the bits of `demand` ask for. While another thread holds the purge lock only a limit is answered, since that
+/// thread releases the same memory.
 pub fn answer(demand: u32) {
     if demand & LIMIT != 0 {
         everything();
@@ -21,11 +21,11 @@ pub fn answer(demand: u32) {
     }
 }
 
-/// The same without the answer to a limit, by whoever holds the purge lock. Whether it was a pass of the decay.
+/// Answers all demands except a limit. The caller holds the purge lock. Returns whether this was a decay pass.
 pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
     let now = (kernel().now)();
     if demand & NEW_PEAK != 0 {
-        // What was used since the peak before this one is likely to be used again.
+        // Slabs that were used since the previous peak are likely to be used again, so only aged ones are purged.
         purge(Purge::Aged);
     }
     if demand & (TIME | IDLE) != 0 {
@@ -45,7 +45,7 @@ pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
     false
 }
 
-/// Gives back what is free beyond one part in `part` of what is used, as far as the budget allows.
+/// Purges free memory beyond one part in `part` of the memory in use, as far as the budget allows.
 fn trim(now: u64, part: usize) {
     let most = decay::trim_bytes(now, part);
     if most != 0 {

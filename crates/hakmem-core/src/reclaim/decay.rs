@@ -1,10 +1,11 @@
-//! The decay: when it is time for free memory to go back by itself, and how much of it. `answer` does it.
+//! The decay: decides when free memory goes back without a request, and how much of it. `answer` releases it.
 //!
-//! - A *pass* is made twice in the decay time. What the pass before found free already goes back. So memory stays free for half the decay
-//!   time at least and all of it at most.
-//! - A *trim* is made in between, once half of all that is used is free: what is more than a third of it goes back; when a thread ended,
-//!   nearly all. So a program that turns to other work has less at its peak. But a program may want the same memory again at once, and
-//!   then pays for each page a second time. A budget bounds what that can cost to a hundredth of the time that passes.
+//! - A *pass* is made twice in the decay time. It purges memory that the pass before found free already. So free memory stays resident for
+//!   at least half the decay time and at most all of it.
+//! - A *trim* is made between passes, once more than half of the memory in use is free: it purges the free memory beyond a third of the
+//!   memory in use; when a thread has ended, beyond a sixteenth. So a program that turns to other work has a lower peak. But a program may
+//!   need the same memory again at once, and then pays for each page a second time. A budget bounds this cost to a hundredth of the
+//!   elapsed time.
 //!
 //! The budget grows with the time since the last trim, up to a bound:
 //!
@@ -12,8 +13,8 @@
 //!   budget  =  min( BUDGET_LEFT + passed * BYTES_PER_MS, MOST_BUDGET )          BYTES_PER_MS: 16 KiB, less with a short decay time;  MOST_BUDGET: 4 MiB
 //! ```
 //!
-//! For example: 100 ms after a trim that left nothing of it, the budget is 1.6 MiB. If 10 MiB are free beyond the third, 1.6 MiB go back
-//! now.
+//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the third, 1.6 MiB go
+//! back now.
 
 use crate::backend::availability;
 use crate::backend::large_cache;
@@ -23,28 +24,28 @@ use crate::policy;
 use hakmem_os::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
-/// A trim is made when more than one part in this many of what is used is free.
+/// A trim is made when more than one part in this many of the memory in use is free.
 const PART_TOO_MUCH: usize = 2;
-/// It leaves one part in this many.
+/// A trim leaves free memory of one part in this many of the memory in use.
 pub(super) const PART_KEPT: usize = 3;
-/// The same at the end of a thread.
+/// A trim at the end of a thread leaves one part in this many.
 pub(super) const PART_KEPT_AT_THREAD_END: usize = 16;
-/// Less is not worth a trim.
+/// A trim of fewer bytes is not worth its cost.
 const LEAST_TRIM: usize = 1 << 20;
-/// What the budget grows by in one decay time, but no more than [`BYTES_PER_MS`] in a millisecond.
+/// The budget grows by this many bytes in one decay time, but by at most [`BYTES_PER_MS`] in a millisecond.
 const BUDGET_PER_DECAY: usize = 8 << 20;
-/// Four pages for each millisecond: to give one back and to touch it anew takes some 2.5 microseconds.
+/// Four pages per millisecond: purging a page and touching it again takes some 2.5 microseconds.
 const BYTES_PER_MS: usize = 16 << 10;
-/// What is not spent stays there for later, up to this.
+/// The budget that is not spent accumulates up to this bound.
 const MOST_BUDGET: usize = 4 << 20;
 
 static LAST_PASS: AtomicU64 = AtomicU64::new(0);
-/// When the last trim was made; before there was one, when the first pass was made, which is soon after the process began.
+/// When the last trim was made; before the first trim, when the first pass was made, which is soon after the process started.
 static LAST_TRIM: AtomicU64 = AtomicU64::new(0);
-/// What the last trim left of the budget.
+/// The budget that the last trim left.
 static BUDGET_LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// When the last pass was made, in the milliseconds of the coarse clock.
+/// Returns when the last pass was made, in milliseconds of the coarse clock.
 pub fn last_pass() -> u64 {
     LAST_PASS.load(Relaxed)
 }
@@ -67,12 +68,12 @@ pub(super) fn note_pass(now: u64) {
     }
 }
 
-/// Whether so much is free that a trim may be due, if the budget lets it.
+/// Whether enough memory is free for a trim, if the budget allows one.
 pub fn has_excess() -> bool {
     excess(PART_TOO_MUCH) != 0 && excess(PART_KEPT) >= LEAST_TRIM
 }
 
-/// Bytes that are free and resident, beyond one part in `part` of what is used.
+/// Returns the bytes that are free and resident, beyond one part in `part` of the memory in use.
 fn excess(part: usize) -> usize {
     (availability::dirty() * SLAB + large_cache::extent().kept).saturating_sub(accounting::used() / part)
 }
@@ -86,15 +87,15 @@ fn budget(now: u64) -> usize {
     BUDGET_LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST_BUDGET)
 }
 
-/// What a trim gives back that leaves one part in `part` of what is used; 0 where that is not worth it.
+/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the memory in use; 0 if they are too few.
 pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
     let most = excess(part).min(budget(now));
     if most < LEAST_TRIM { 0 } else { most }
 }
 
-/// Notes a trim that gave `bytes` back.
+/// Notes a trim that released `bytes`.
 pub(super) fn note_trim(now: u64, bytes: usize) {
-    // Where nothing could go back, such as one large mapping, the next attempt has time as well.
+    // A trim that could release nothing, because all was one large mapping for example, spends budget too: this delays the next attempt.
     BUDGET_LEFT.store(budget(now).saturating_sub(bytes.max(LEAST_TRIM)), Relaxed);
     LAST_TRIM.store(now, Relaxed);
 }
