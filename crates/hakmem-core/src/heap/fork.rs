@@ -96,7 +96,7 @@ pub extern "C" fn after_fork_in_child() {
 fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     // In a signal handler that interrupted a slow path, the slow path is unfinished and continues later.
     let in_slow_path = SlowPathMark::is_set() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
-    wake_up::mute();
+    wake_up::disable_in_child();
     purge_lock::after_fork_in_child();
     this_thread::after_fork_in_child();
     if !in_slow_path {
@@ -138,7 +138,7 @@ fn recount() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::count_anew(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
 }
 
 /// Finishes the opening of holes in spans whose pages were being purged.

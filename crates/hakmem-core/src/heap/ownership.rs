@@ -56,7 +56,7 @@ fn adopt() -> Option<&'static Heap> {
     // From here on this thread can allocate, and libc may allocate to arm the hook. If the hook cannot be armed, the scavenger returns the
     // heap to the pool when it finds that the thread has ended.
     this_thread::arm_exit_hook(heap);
-    wake_up::tell();
+    wake_up::note_new_cache();
     Some(heap)
 }
 

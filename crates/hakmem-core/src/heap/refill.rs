@@ -167,7 +167,7 @@ impl Heap {
             if self.limit_to_share() {
                 self.flush_all();
             }
-            wake_up::ring();
+            wake_up::notify();
         }
         // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large blocks.
         if (is_full || length == BIG && decay::has_excess()) && decay::is_due() {

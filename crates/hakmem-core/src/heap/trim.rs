@@ -14,7 +14,7 @@ pub fn trim() -> bool {
     fork::repair_if_forked();
     let _mark = SlowPathMark::set();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     let _purge_lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
@@ -26,7 +26,7 @@ pub fn collect() {
     fork::repair_if_forked();
     let _mark = SlowPathMark::set();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     holes::open_holes(true);
     drop(mine);
 }

@@ -45,7 +45,7 @@ pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
     false
 }
 
-/// Purges free memory beyond one part in `part` of the memory in use, as far as the budget allows.
+/// Purges free memory beyond one part in `part` of the used memory, as far as the budget allows.
 fn trim(now: u64, part: usize) {
     let most = decay::trim_bytes(now, part);
     if most != 0 {

@@ -2,19 +2,21 @@
 //!
 //! - A *pass* is made twice in the decay time. It purges memory that the pass before found free already. So free memory stays resident for
 //!   at least half the decay time and at most all of it.
-//! - A *trim* is made between passes, once more than half of the memory in use is free: it purges the free memory beyond a third of the
-//!   memory in use; when a thread has ended, beyond a sixteenth. So a program that turns to other work has a lower peak. But a program may
-//!   need the same memory again at once, and then pays for each page a second time. A budget bounds this cost to a hundredth of the
-//!   elapsed time.
+//! - A *trim* is made between passes, once the free memory is more than half of the used memory (`accounting::used`). It purges the free
+//!   memory beyond a third of the used memory; when a thread has ended, beyond a sixteenth. So a program that turns to other work has a
+//!   lower peak. But a program may need the same memory again at once, and then pays for each page a second time. A budget bounds this
+//!   cost to a hundredth of the elapsed time.
 //!
 //! The budget grows with the time since the last trim, up to a bound:
 //!
 //! ```text
-//!   budget  =  min( BUDGET_LEFT + passed * BYTES_PER_MS, MOST_BUDGET )          BYTES_PER_MS: 16 KiB, less with a short decay time;  MOST_BUDGET: 4 MiB
+//!   budget  =  min( BUDGET_LEFT + elapsed ms * BYTES_PER_MS, MOST_BUDGET )
+//!
+//!   BYTES_PER_MS: 16 KiB, less with a long decay time         MOST_BUDGET: 4 MiB
 //! ```
 //!
-//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the third, 1.6 MiB go
-//! back now.
+//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the third, a trim
+//! purges 1.6 MiB.
 
 use crate::backend::availability;
 use crate::backend::large_cache;
@@ -24,9 +26,9 @@ use crate::policy;
 use hakmem_os::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
-/// A trim is made when more than one part in this many of the memory in use is free.
+/// A trim is made when more than one part in this many of the used memory is free.
 const PART_TOO_MUCH: usize = 2;
-/// A trim leaves free memory of one part in this many of the memory in use.
+/// A trim leaves free memory of one part in this many of the used memory.
 pub(super) const PART_KEPT: usize = 3;
 /// A trim at the end of a thread leaves one part in this many.
 pub(super) const PART_KEPT_AT_THREAD_END: usize = 16;
@@ -73,7 +75,7 @@ pub fn has_excess() -> bool {
     excess(PART_TOO_MUCH) != 0 && excess(PART_KEPT) >= LEAST_TRIM
 }
 
-/// Returns the bytes that are free and resident, beyond one part in `part` of the memory in use.
+/// Returns the bytes that are free and resident, beyond one part in `part` of the used memory.
 fn excess(part: usize) -> usize {
     (availability::dirty() * SLAB + large_cache::extent().kept).saturating_sub(accounting::used() / part)
 }
@@ -87,7 +89,7 @@ fn budget(now: u64) -> usize {
     BUDGET_LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST_BUDGET)
 }
 
-/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the memory in use; 0 if they are too few.
+/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the used memory; 0 if they are too few.
 pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
     let most = excess(part).min(budget(now));
     if most < LEAST_TRIM { 0 } else { most }

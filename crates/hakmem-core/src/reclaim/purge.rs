@@ -13,6 +13,6 @@ pub fn purge(which: Purge) -> usize {
 
 /// Releases all free memory. Returns whether any was released, even if it was only address space.
 pub fn everything() -> bool {
-    let mapped = accounting::now();
-    purge(Purge::All) != 0 || accounting::now() < mapped
+    let mapped = accounting::mapped();
+    purge(Purge::All) != 0 || accounting::mapped() < mapped
 }
