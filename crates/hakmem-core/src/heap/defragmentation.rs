@@ -72,8 +72,8 @@ impl Locked<'_> {
         let (used, capacity) = (u64::from(span.carved_blocks() - span.back_blocks()), u64::from(span.capacity()));
         let spans = lane.spans_taken.get().wrapping_sub(lane.spans_retired.get());
         let spare = lane.spare.get();
-        let out = (spans * capacity).saturating_sub(spare);
-        spare >= capacity && used * 4 <= capacity * 3 && used * spans * 8 <= out * 9
+        let in_use = (spans * capacity).saturating_sub(spare);
+        spare >= capacity && used * 4 <= capacity * 3 && used * spans * 8 <= in_use * 9
     }
 
     /// Moves blocks from the top of the bin into their spans, until the top block lies in a span that is not sparse. Called by the owner.

@@ -31,7 +31,7 @@ pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
     if demand & (TIME | IDLE) != 0 {
         if decay::pass_is_due(now) {
             decay::note_pass(now);
-            limits::follow();
+            limits::enforce();
             purge(Purge::Aged);
             return true;
         }
