@@ -59,7 +59,7 @@ impl Heap {
         {
             let _locked = self.lock_as_owner();
             self.set_status(Status::Owned);
-            this_thread::show(self);
+            this_thread::show_to_fast_paths(self);
         }
         wake_up::note_new_cache();
     }

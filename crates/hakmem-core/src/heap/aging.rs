@@ -78,7 +78,7 @@ impl Locked<'_> {
         let first = bin.head.swap(0, Relaxed);
         let mut last = first;
         for _ in 1..keep {
-            // SAFETY: a block of the bin.
+            // SAFETY: this is a block of the bin.
             last = if last == 0 { 0 } else { unsafe { next_of(last) } };
         }
         if last == 0 {

@@ -167,7 +167,7 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
     let heap = Heap::for_slow_path();
     let _mark = SlowPathMark::set_without(heap.as_ref());
     if let Some(heap) = &heap {
-        heap.tick(refill::BIG);
+        heap.tick(refill::TICKS_FOR_BIG);
     }
     let (kind, block) = if size <= MEDIUM_MAX && align <= SLAB {
         (Big::Medium, heap.as_ref().map_or_else(|| medium::allocate(size), |heap| heap.allocate_medium(size)))

@@ -90,6 +90,6 @@ pub(super) fn live_bytes() -> usize {
 }
 
 /// Returns the bytes of pages in holes, which went back to the system. The free bytes of the statistics' rows include them.
-pub(crate) fn gone_bytes() -> u64 {
-    Heap::all().map(|heap| heap.gone.get()).sum::<u64>() * PAGE as u64
+pub(crate) fn hole_bytes() -> u64 {
+    Heap::all().map(|heap| heap.pages_in_holes.get()).sum::<u64>() * PAGE as u64
 }

@@ -48,10 +48,10 @@ impl Heap {
             return false;
         }
         if ptr::eq(owner, self) {
-            locked.uncover(class);
+            locked.return_sparse_top(class);
         } else {
             drop(locked);
-            self.lock_as_owner().uncover(class);
+            self.lock_as_owner().return_sparse_top(class);
         }
         true
     }
@@ -77,7 +77,7 @@ impl Locked<'_> {
     }
 
     /// Moves blocks from the top of the bin into their spans, until the top block lies in a span that is not sparse. Called by the owner.
-    fn uncover(&self, class: usize) {
+    fn return_sparse_top(&self, class: usize) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
         self.heap.settle(class);
         loop {

@@ -41,7 +41,7 @@
 //! No other thread runs in the allocator while a child is repaired: a new thread takes a slow path first, and waits there.
 
 use super::cache_budget;
-use super::counters::gone_bytes;
+use super::counters::hole_bytes;
 use super::entry::owner_of;
 use super::holes;
 use super::layout::{Heap, Locked, Status};
@@ -105,7 +105,7 @@ fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     }
     for heap in Heap::all() {
         let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-        let is_being_taken = in_slow_path && !is_mine && heap.place.load(Relaxed) == slot::address();
+        let is_being_taken = in_slow_path && !is_mine && heap.slot_address.load(Relaxed) == slot::address();
         if !is_being_taken {
             let was_pooled = heap.status() == Status::Pooled;
             heap.set_status_in_child(is_mine, others_have_ended);
@@ -117,7 +117,7 @@ fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     registry::count_owned(Heap::all().filter(|heap| !matches!(heap.status(), Status::Pooled | Status::Lost)).count());
     let mine = mine.filter(|heap| heap.status() != Status::Lost);
     if mine.is_none() {
-        this_thread::forget_heap();
+        this_thread::clear_heap();
     }
     segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.contains(span)));
     if !in_slow_path {
@@ -138,7 +138,7 @@ fn recount() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - hole_bytes() as usize);
 }
 
 /// Finishes the opening of holes in spans whose pages were being purged.
@@ -176,7 +176,7 @@ impl Heap {
             if owned {
                 self.orphan.store(true, Relaxed);
             }
-            self.place.store(0, Relaxed);
+            self.slot_address.store(0, Relaxed);
             self.medium_cache.forget();
             self.set_status(Status::Pooled);
         }

@@ -7,7 +7,7 @@ use super::counters;
 use super::entry::{anchor_in, bin_distance, class_at, class_in, is_small};
 use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
-use super::misuse::{self, is_free, name_misuse};
+use super::misuse::{self, is_free, report_misuse};
 use super::pressure;
 use super::refill;
 use super::slow_path_mark::SlowPathMark;
@@ -79,7 +79,7 @@ fn serves(distance: usize, size: usize) -> bool {
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
-pub unsafe fn free_asked_for(block: *mut u8, size: usize) {
+pub unsafe fn free_with_size(block: *mut u8, size: usize) {
     let anchor = slot::heap();
     let distance = page_map::entry(block as usize) ^ anchor;
     if distance >= BINS_BYTES.wrapping_neg() && serves(distance, size) {
@@ -87,12 +87,12 @@ pub unsafe fn free_asked_for(block: *mut u8, size: usize) {
         unsafe { push(anchor, distance, block) }
     } else {
         // SAFETY: guaranteed by the caller.
-        unsafe { free_asked_for_cold(block, size, anchor, distance) }
+        unsafe { free_with_size_cold(block, size, anchor, distance) }
     }
 }
 
 #[inline(never)]
-unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize, anchor: usize, distance: usize) {
+unsafe extern "C" fn free_with_size_cold(block: *mut u8, size: usize, anchor: usize, distance: usize) {
     let (address, entry) = (block as usize, distance ^ anchor);
     let is_right = if is_small(entry) {
         serves(bin_distance(class_in(entry)), size)
@@ -173,7 +173,7 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
                 tally.sub_bytes(bytes);
             });
             if let Some(heap) = heap {
-                heap.tick(refill::BIG);
+                heap.tick(refill::TICKS_FOR_BIG);
             }
             pressure::answer_quiet_demand();
         }
@@ -182,7 +182,7 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
                 heap.misses.add(1);
             }
             if entry != 0 || !foreign::free(block) {
-                misuse::name_misuse("free", block);
+                misuse::report_misuse("free", block);
             }
         }
     }
@@ -208,7 +208,7 @@ fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
 pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
     let (address, entry) = (block as usize, page_map::entry(block as usize));
     if entry != 0 {
-        let Some(place) = place_if_live(entry, address) else { return name_misuse(function, block) };
+        let Some(place) = place_if_live(entry, address) else { return report_misuse(function, block) };
         // `realloc` does not move a small block while half of it is used; an aligned block may be much longer than requested.
         let little = align == 0 && size < place.bytes() / 2 && place.bytes() > 16;
         let little = little && is_small(entry) && !guard::shrink_has_failed();
@@ -237,7 +237,7 @@ unsafe fn free_wrong_size(block: *mut u8, size: usize) {
             // SAFETY: guaranteed by the caller.
             unsafe { free(block) }
         }
-        None => name_misuse(function, block),
+        None => report_misuse(function, block),
     }
 }
 

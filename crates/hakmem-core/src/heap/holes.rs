@@ -131,7 +131,7 @@ impl Locked<'_> {
             OPENINGS.fetch_sub(1, Relaxed);
         } else {
             let count = pages.count_ones() as usize;
-            self.heap.gone.add(count as u64);
+            self.heap.pages_in_holes.add(count as u64);
             accounting::uncharge(count * PAGE);
             if !span.has_room() {
                 self.heap.lanes[span.class()].partial.remove(span);
@@ -149,7 +149,7 @@ impl Locked<'_> {
         }
         accounting::note_use();
         let (bump, end) = span.fill_hole();
-        self.heap.gone.sub(pages as u64);
+        self.heap.pages_in_holes.sub(pages as u64);
         lane.spare.sub(((end - bump) / BLOCK_SIZE[class] as usize) as u64);
         lane.bump.set(bump);
         lane.end.set(end);

@@ -239,11 +239,11 @@ pub struct Heap {
     /// How many times a thread has adopted the heap.
     pub(crate) adoptions: AtomicU32,
     /// Address of the owner's slot; 0 if that is not known.
-    pub(crate) place: AtomicUsize,
+    pub(crate) slot_address: AtomicUsize,
     /// The signature that `scavenger::idle_threads` computed at its last look.
-    pub(crate) seen: AtomicUsize,
+    pub(crate) last_signature: AtomicUsize,
     /// Pages in holes of its spans, which went back to the system. Under the lock.
-    pub(crate) gone: Counter,
+    pub(crate) pages_in_holes: Counter,
     pub(super) budget: Budget,
     pub(crate) remote_cache: [RemoteList; REMOTE_LISTS],
     /// Medium and large blocks.

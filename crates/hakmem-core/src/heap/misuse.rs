@@ -5,7 +5,7 @@
 //!
 //! - Settling a bin checks its latest block and the beginning of its list. A new bin is settled after its first free, its third, its
 //!   seventh and so on.
-//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be marked as back.
+//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be marked as returned.
 //! - When the process ends normally, the bins of the thread that ends it are checked.
 //!
 //! A block that was pushed twice has one link for two places. The list is then a circle, and the blocks behind the block's first place are
@@ -60,7 +60,7 @@ pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
 /// Reports a pointer that was passed to `function` and is no block in use.
 #[cold]
 #[inline(never)]
-pub fn name_misuse(function: &str, pointer: *mut u8) {
+pub fn report_misuse(function: &str, pointer: *mut u8) {
     guard::report(function, pointer as usize, misuse_of(pointer as usize));
 }
 
@@ -112,8 +112,7 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     (address - base < length).then_some((place, base))
 }
 
-/// Whether the small block at `address` is known to be free: it is marked as back in its span, or it is the latest block of this thread's
-/// bin.
+/// Whether the small block at `address` is known to be free: its span marks it as returned, or it is the latest block of this thread's bin.
 pub(super) fn is_free(address: usize) -> bool {
     let entry = page_map::entry(address);
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
@@ -196,7 +195,7 @@ impl Heap {
                 power = power.wrapping_mul(2);
                 (earlier, lap) = (block, power);
             }
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             (before, block) = (block, unsafe { next_of(block) });
             left -= 1;
         }
@@ -253,7 +252,7 @@ impl Heap {
         while after(last)? != entry {
             last = after(last)?;
         }
-        // SAFETY: a block of this bin.
+        // SAFETY: this is a block of this bin.
         unsafe { set_next(last, 0) };
         Some(entry)
     }
@@ -274,7 +273,7 @@ impl Locked<'_> {
         }
         let set_behind = |before: usize, next: usize| match before {
             0 => bin.head.store(next, Relaxed),
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             before => unsafe { set_next(before, next) },
         };
         let (mut before, mut block, mut length, mut list_is_damaged) = (0, bin.head.load(Relaxed), 0, false);
@@ -284,7 +283,7 @@ impl Locked<'_> {
                 set_behind(before, 0);
                 break;
             }
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             let mut next = unsafe { next_of(block) };
             if let Some(wrong) = heap.misuse_in_bin(class, block) {
                 if matches!(wrong, Wrong::FreedTwice(..)) {
@@ -311,7 +310,7 @@ impl Locked<'_> {
 
     /// Notes why `span` refused a block, to be reported after the lock is released.
     #[cold]
-    pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
+    pub(super) fn note_refusal(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
             Refusal::Inside(bytes) => Wrong::Inside(place, bytes),

@@ -37,17 +37,17 @@ pub use alloc::{
 };
 pub use defragmentation::worth_moving;
 pub use fork::after_fork_in_child;
-pub use free::{free, free_asked_for, free_sized};
+pub use free::{free, free_sized, free_with_size};
 pub use holes::open_holes;
 pub use layout::{Big, Heap, Status};
 pub use lookup::usable_size;
-pub use misuse::{check_bins_at_exit, name_misuse};
+pub use misuse::{check_bins_at_exit, report_misuse};
 pub use ownership::start;
 pub use pressure::answer_demand;
 pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use trim::{collect, trim};
 
 pub(crate) use cache_budget::bought_by_all;
-pub(crate) use counters::{gone_bytes, stray_frees, stray_tally};
+pub(crate) use counters::{hole_bytes, stray_frees, stray_tally};
 pub(crate) use entry::{anchor_in, class_in, is_small};
 pub(crate) use registry::put_into_pool;

@@ -23,7 +23,7 @@ use hakmem_os::thread;
 
 /// Registers the thread exit hook. Called when the first heap is made; later calls do nothing.
 pub fn start() {
-    this_thread::call_at_exit(leave);
+    this_thread::call_at_exit(on_thread_exit);
 }
 
 /// Returns a heap for this thread to allocate from. `None` in a thread that is exiting, in a signal handler that interrupted a slow path,
@@ -45,7 +45,7 @@ fn attach_for_free() -> Option<&'static Heap> {
 
 fn adopt() -> Option<&'static Heap> {
     let _mark = SlowPathMark::set();
-    let heap = take()?;
+    let heap = take_heap()?;
     heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.reset_budget();
@@ -62,13 +62,13 @@ fn adopt() -> Option<&'static Heap> {
 
 /// Takes a heap from the pool, or makes one, and stores the address of this thread's slot in it: a child forked by a signal handler needs
 /// to know which thread was taking the heap.
-fn take() -> Option<&'static Heap> {
-    let heap = find()?;
-    heap.place.store(slot::address(), Release);
+fn take_heap() -> Option<&'static Heap> {
+    let heap = find_or_make()?;
+    heap.slot_address.store(slot::address(), Release);
     Some(heap)
 }
 
-fn find() -> Option<&'static Heap> {
+fn find_or_make() -> Option<&'static Heap> {
     fork::repair_if_forked();
     start();
     if let Some(heap) = registry::take_from_pool() {
@@ -77,7 +77,7 @@ fn find() -> Option<&'static Heap> {
     }
     let heap = registry::make()?;
     (0..CLASSES).for_each(|class| heap.grant(class));
-    registry::list(heap);
+    registry::add(heap);
     Some(heap)
 }
 
@@ -86,31 +86,31 @@ fn find() -> Option<&'static Heap> {
 #[cold]
 pub(super) fn borrow<T>(operation: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
     let _mark = SlowPathMark::set();
-    let heap = take()?;
+    let heap = take_heap()?;
     // A child forked meanwhile by another thread must not touch the heap.
     heap.busy.store(true, Relaxed);
     let answer = operation(heap);
     heap.busy.store(false, Release);
-    heap.place.store(0, Relaxed);
+    heap.slot_address.store(0, Relaxed);
     registry::return_to_pool(heap);
     answer
 }
 
 /// Puts the heap of an exiting thread, with its spans, into the pool. Called by libc as the thread exit hook.
-unsafe extern "C" fn leave(_anchor: *mut c_void) {
+unsafe extern "C" fn on_thread_exit(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
     let _mark = SlowPathMark::set();
     heap.flush_all();
     {
         let _locked = heap.lock_as_owner();
         // Destructors that run after this hook may allocate and free: they borrow a heap.
-        this_thread::end();
+        this_thread::mark_exiting();
         heap.set_status(Status::Pooled);
     }
-    let left = heap.0;
+    let released = heap.0;
     drop(heap);
-    left.place.store(0, Relaxed);
-    registry::put_into_pool(left);
+    released.slot_address.store(0, Relaxed);
+    registry::put_into_pool(released);
     demand::note(demand::THREAD_ENDED);
     reclaim::answer(demand::take(demand::QUIET));
 }
@@ -146,7 +146,7 @@ impl Heap {
         fork::repair_if_forked();
         if self.status() == Status::Lost {
             // This is a child process, in which the thread that was changing the heap does not exist.
-            this_thread::forget();
+            this_thread::clear();
             return attach()?.begin_slow_path();
         }
         if self.busy.load(Relaxed) {

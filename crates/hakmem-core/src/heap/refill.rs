@@ -25,9 +25,9 @@ use hakmem_os::cpu::prefetch;
 
 /// Number of listed spans among which the fullest is chosen.
 const CANDIDATES: usize = 8;
-/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`BIG`] of them.
+/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`TICKS_FOR_BIG`] of them.
 const TICKS: u32 = 32;
-pub(super) const BIG: u32 = 8;
+pub(super) const TICKS_FOR_BIG: u32 = 8;
 
 impl Heap {
     /// Allocates a block of `class` when the bin is empty, and the run is used up or freed blocks are available: from the inbox, from a
@@ -170,7 +170,7 @@ impl Heap {
             wake_up::notify();
         }
         // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large blocks.
-        if (is_full || length == BIG && decay::has_excess()) && decay::is_due() {
+        if (is_full || length == TICKS_FOR_BIG && decay::has_excess()) && decay::is_due() {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
         if is_full {

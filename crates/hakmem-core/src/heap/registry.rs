@@ -27,7 +27,7 @@ pub(super) fn make() -> Option<&'static Heap> {
 }
 
 /// Puts a new heap into the list of all heaps.
-pub(super) fn list(heap: &'static Heap) {
+pub(super) fn add(heap: &'static Heap) {
     let mut newest = NEWEST.load(Acquire);
     loop {
         heap.older.store(newest, Relaxed);

@@ -64,7 +64,7 @@ impl Heap {
         let list = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
         // This check reads no descriptor, which may be in another processor's cache. The receiver checks the rest.
         if !may_begin_at(class, block) {
-            return misuse::name_misuse("free", block as *mut u8);
+            return misuse::report_misuse("free", block as *mut u8);
         }
         // SAFETY: the block has a second word.
         let may_be_sent =

@@ -54,7 +54,7 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Puts a block back into its span after all checks; for a block that [`Span::put_first_of`] left. If the span refuses the block, the
+    /// Puts a block back into its span after all checks, for a block that the batch call did not take. If the span refuses the block, the
     /// misuse is noted for a report.
     ///
     /// # Safety
@@ -71,7 +71,7 @@ impl Locked<'_> {
                 Ok(())
             }
             Err(refusal) => {
-                self.refused(span, block, refusal);
+                self.note_refusal(span, block, refusal);
                 Err(refusal)
             }
         }
@@ -96,7 +96,7 @@ impl Locked<'_> {
     fn charge_holes_of_retired(&self, span: &'static Span) {
         let pages = span.gone().count_ones();
         if pages != 0 {
-            self.heap.gone.sub(u64::from(pages));
+            self.heap.pages_in_holes.sub(u64::from(pages));
             accounting::charge_beyond_limits(pages as usize * PAGE);
         }
     }

@@ -44,31 +44,31 @@ pub(super) fn heap() -> Option<&'static Heap> {
 /// Makes `heap` this thread's heap.
 pub(super) fn set_heap(heap: &'static Heap) {
     slot::set_state(heap.anchor());
-    show(heap);
+    show_to_fast_paths(heap);
 }
 
 /// Makes the fast paths use `heap`, which is this thread's heap.
-pub(super) fn show(heap: &Heap) {
+pub(super) fn show_to_fast_paths(heap: &Heap) {
     slot::set_distance((&raw const heap.bins as usize).wrapping_sub(&raw const EMPTY_HEAP as usize));
     slot::set_heap(heap.anchor());
 }
 
-/// Makes this thread one without a heap.
-pub(super) fn forget() {
+/// Clears the slot: this thread has no heap from then on.
+pub(super) fn clear() {
     slot::set_state(0);
     slot::set_distance(0);
     slot::set_heap(0);
 }
 
-/// Makes this thread one without a heap, if it has one. Keeps the count of a thread that has none.
-pub(super) fn forget_heap() {
+/// Clears the slot if this thread has a heap. If it has none, the count of its frees stays.
+pub(super) fn clear_heap() {
     if heap().is_some() {
-        forget();
+        clear();
     }
 }
 
-/// Makes this exiting thread one that gets no heap again.
-pub(super) fn end() {
+/// Clears the slot of this exiting thread, which gets no heap again.
+pub(super) fn mark_exiting() {
     slot::set_state(EXITING);
     slot::set_distance(0);
     slot::set_heap(0);

@@ -54,7 +54,7 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
             continue;
         }
         let now = glance(|| heap.signature());
-        let wanted = heap.seen.swap(now, Relaxed) == now || all;
+        let wanted = heap.last_signature.swap(now, Relaxed) == now || all;
         let taken = wanted && memory.and_then(|memory| wake_up::unless_shut_in(|| heap.take(memory))).unwrap_or(false);
         if taken {
             found.taken += 1;
@@ -80,7 +80,7 @@ impl Heap {
     /// Empties this heap if its thread waits for work, or returns it to the pool if its thread has ended. Returns whether it did either.
     fn take(&'static self, memory: &Memory) -> bool {
         let adoption = self.adoptions.load(Acquire);
-        let (thread, place) = (self.thread.load(Acquire), self.place.load(Acquire));
+        let (thread, place) = (self.thread.load(Acquire), self.slot_address.load(Acquire));
         if place == 0 {
             return false;
         }
@@ -132,7 +132,7 @@ impl Heap {
     fn force_slow_path(&self, memory: &Memory) {
         // While this thread holds the lock the owner cannot finish its exit hook, so its slot stays mapped.
         let Some(_locked) = self.try_lock() else { return };
-        let place = self.place.load(Relaxed);
+        let place = self.slot_address.load(Relaxed);
         if place != 0 && self.status() == Status::Owned && !self.busy.load(Relaxed) {
             // SAFETY: as in `take`; a running thread finds its heap by the third word.
             unsafe { memory.clear(place, self.anchor()) };
@@ -154,7 +154,7 @@ impl Heap {
             self.settle_orphan();
             self.send_all();
             locked.empty();
-            self.place.store(0, Relaxed);
+            self.slot_address.store(0, Relaxed);
             self.set_status(Status::Pooled);
         }
         put_into_pool(self);
