@@ -1,6 +1,7 @@
 //! Access to a heap: by its owner in a slow path, or by the thread that holds the heap's lock.
 //!
-//! The lock is a futex in the heap, and the only lock that an allocation can take. No thread makes a system call while it holds it.
+//! The lock is a futex in the heap, and the only lock that an allocation can take. No thread makes a system call while
+//! it holds it.
 
 use super::layout::{Heap, Locked, Status};
 use super::notice::Noticed;
@@ -25,8 +26,8 @@ impl Deref for SlowPath {
 
 impl Drop for SlowPath {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire load of `busy` in `Heap::take`, so the scavenger that then acts as the owner sees all
-        // changes of this slow path.
+        // Release: pairs with the Acquire load of `busy` in `Heap::take`, so the scavenger that then acts as the owner
+        // sees all changes of this slow path.
         self.busy.store(false, Release);
     }
 }
@@ -67,8 +68,8 @@ impl Heap {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // This comes before the lock is released: a thread that finds one of these spans by the page map reads the page map again under
-        // the lock.
+        // This comes before the lock is released: a thread that finds one of these spans by the page map reads the page
+        // map again under the lock.
         self.retired.iter().for_each(segment::mark_retired);
         drop(self.held.take());
         while let Some(span) = self.retired.pop() {

@@ -1,8 +1,8 @@
 //! Aging: a thread flushes cached blocks that it does not use, even while it keeps running.
 //!
-//! Caches are last in, first out: a thread that has freed much and then allocates little never reaches the bottom of its bins. The blocks
-//! at the bottom can lie in a hundred spans, and keep all of these in use. So caches *age*: once after each decay pass the owner flushes
-//! the blocks that it did not use since the pass before.
+//! Caches are last in, first out: a thread that has freed much and then allocates little never reaches the bottom of
+//! its bins. The blocks at the bottom can lie in a hundred spans, and keep all of these in use. So caches *age*: once
+//! after each decay pass the owner flushes the blocks that it did not use since the pass before.
 //!
 //! ```text
 //!   class                                                flushed
@@ -10,11 +10,11 @@
 //!   any other                                            the oldest  min(held then, held now) - pops since then  blocks of the bin
 //! ```
 //!
-//! For example: the bin held 1000 blocks at the last aging; since then 10 were popped and 30 pushed. At most 10 of the 1000 were used, so
-//! the 990 at the bottom go back to their spans.
+//! For example: the bin held 1000 blocks at the last aging; since then 10 were popped and 30 pushed. At most 10 of the
+//! 1000 were used, so the 990 at the bottom go back to their spans.
 //!
-//! The owner ages its heap on slow paths. A thread whose calls all succeed on the fast paths takes no slow path. The scavenger clears the
-//! slot of such a thread (`scavenger::idle_threads`), so that its next call takes a slow path.
+//! The owner ages its heap on slow paths. A thread whose calls all succeed on the fast paths takes no slow path. The
+//! scavenger clears the slot of such a thread (`scavenger::idle_threads`), so that its next call takes a slow path.
 //!
 //! # Safety
 //! Only the owner touches bins; their lists run through free blocks.
@@ -74,7 +74,8 @@ impl Locked<'_> {
         if keep == 0 {
             return self.put_back(class, count);
         }
-        // The list is taken off the bin, so that a signal handler cannot allocate from it meanwhile. A handler may free to the bin.
+        // The list is taken off the bin, so that a signal handler cannot allocate from it meanwhile. A handler may free
+        // to the bin.
         let first = bin.head.swap(0, Relaxed);
         let mut last = first;
         for _ in 1..keep {

@@ -21,7 +21,8 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::{process, slot};
 
-/// Bytes of a run that are listed in the bin at once: few compared to a page, so that no memory is touched long before it is used.
+/// Bytes of a run that are listed in the bin at once: few compared to a page, so that no memory is touched long before
+/// it is used.
 const LISTED_RUN_BYTES: usize = 512;
 
 /// Takes the first block of this thread's bin at `offset` bytes from its first bin; 0 if the bin is empty.
@@ -32,9 +33,11 @@ fn pop(offset: usize) -> usize {
     unsafe { &*((bins + offset) as *const Bin) }.pop()
 }
 
-/// Allocates `size` bytes. Returns null and sets ENOMEM when memory is out. The block is aligned to 16 from 16 bytes up, and to 8 below.
+/// Allocates `size` bytes. Returns null and sets ENOMEM when memory is out. The block is aligned to 16 from 16 bytes
+/// up, and to 8 below.
 ///
-/// A block that is in the bin costs 15 instructions, which read only the thread's slot, one table word, the bin and the block.
+/// A block that is in the bin costs 15 instructions, which read only the thread's slot, one table word, the bin and the
+/// block.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
     if size <= TABLE_MAX {
@@ -46,8 +49,8 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_cold(size)
 }
 
-/// Returns a block of this thread's bin, aligned to 16 whatever its size, which compilers assume of C++'s `operator new`. Returns null
-/// if the bin is empty, without trying anything else.
+/// Returns a block of this thread's bin, aligned to 16 whatever its size, which compilers assume of
+/// `operator new` in C++. Returns null if the bin is empty, without trying anything else.
 #[inline(always)]
 pub fn pop_for_new(size: usize) -> *mut u8 {
     if size > TABLE_MAX {
@@ -61,8 +64,8 @@ pub fn allocate_for_new(size: usize) -> *mut u8 {
     allocate(size.max(16))
 }
 
-/// Like [`allocate`], for callers that often know the size at compile time: the table here is a constant, so the compiler evaluates the
-/// lookup.
+/// Like [`allocate`], for callers that often know the size at compile time: the table here is a constant, so the
+/// compiler evaluates the lookup.
 #[inline(always)]
 pub fn allocate_inline(size: usize) -> *mut u8 {
     static OFFSETS: [u16; TABLE_MAX / 8 + 1] = offsets::<8, _>(0);
@@ -92,8 +95,8 @@ extern "C" fn allocate_slow(size: usize) -> *mut u8 {
     or_enomem(if size > SMALL_MAX { allocate_big(size, 1, false) } else { supply(class_of(size)) })
 }
 
-/// Returns the block that was found, or null after setting ENOMEM. The C functions do not set it themselves: they would have to wait for
-/// the result instead of jumping to the cold path.
+/// Returns the block that was found, or null after setting ENOMEM. The C functions do not set it themselves: they would
+/// have to wait for the result instead of jumping to the cold path.
 #[inline]
 pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
     match found {
@@ -133,7 +136,8 @@ impl Heap {
         Some(carved)
     }
 
-    /// Moves the next few blocks of the run into the bin, which is empty: that costs less than one slow path for each block.
+    /// Moves the next few blocks of the run into the bin, which is empty: that costs less than one slow path for each
+    /// block.
     fn list_run_blocks(&self, class: usize) {
         let (lane, size) = (&self.lanes[class], BLOCK_SIZE[class] as usize);
         let first = lane.bump.get();
@@ -154,7 +158,8 @@ impl Heap {
     }
 }
 
-/// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
+/// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and
+/// there only.
 #[cold]
 fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     if !has_place(size, align) {
@@ -186,7 +191,8 @@ pub(super) fn usable_of(block: usize) -> usize {
     usable_size_of(page_map::entry(block), block).unwrap_or(0)
 }
 
-/// Allocates `size` zero bytes. Returns null when memory is out. Memory that is fresh from the system is not zeroed again.
+/// Allocates `size` zero bytes. Returns null when memory is out. Memory that is fresh from the system is not zeroed
+/// again.
 #[inline(always)]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
     if size <= TABLE_MAX {

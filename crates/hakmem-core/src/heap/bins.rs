@@ -1,5 +1,5 @@
-//! Settling and granting: moves the counts of the fast paths from a bin to its lane, and sets how many frees may follow until the next
-//! settling. `layout::Lane` has the equations.
+//! Settling and granting: moves the counts of the fast paths from a bin to its lane, and sets how many frees may follow
+//! until the next settling. `layout::Lane` has the equations.
 //!
 //! # Safety
 //! Lists of bins run through free blocks, which only the owner touches.
@@ -83,12 +83,12 @@ impl Heap {
         self.grant_within(class, self.blocks_in_use_unless_bought(class).unwrap_or(u32::MAX));
     }
 
-    /// Grants at most `most` frees. The caller passes the number of blocks in use: once the last of them comes back, nothing needs the
-    /// spans that are not bought.
+    /// Grants at most `most` frees. The caller passes the number of blocks in use: once the last of them comes back,
+    /// nothing needs the spans that are not bought.
     pub(super) fn grant_within(&self, class: usize, most: u32) {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
-        // Settling costs a mispredicted jump and some thirty instructions. The minimum spreads this cost over several frees; in return
-        // the list may exceed its limit by that minimum.
+        // Settling costs a mispredicted jump and some thirty instructions. The minimum spreads this cost over several
+        // frees; in return the list may exceed its limit by that minimum.
         let least = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(8, 64);
         let room = lane.limit.get().saturating_sub(lane.held.get()).max(least).min(most).max(1);
         // A new bin is settled after each doubling of its frees, because its latest block is checked then.

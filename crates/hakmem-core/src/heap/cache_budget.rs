@@ -1,20 +1,21 @@
 //! The cache budget: how much memory a heap may cache, in spans that it has bought.
 //!
-//! One free block in a bin keeps its whole span from other use. So the budget counts spans. A class that has bought all its spans keeps
-//! its cached blocks. A class with more spans than it has bought flushes all cached blocks once the program uses no block of the class.
-//! While the program uses some, their spans stay in use in any case.
+//! One free block in a bin keeps its whole span from other use. So the budget counts spans. A class that has bought all
+//! its spans keeps its cached blocks. A class with more spans than it has bought flushes all cached blocks once the
+//! program uses no block of the class. While the program uses some, their spans stay in use in any case.
 //!
-//! All heaps together may buy `cache_total` bytes, and each heap at most its own limit. The limit starts small, doubles when the heap has
-//! missed flushed blocks often enough, and ends at an equal share for all heaps. A heap that misses blocks at that limit sells everything
-//! and buys again, so that the classes in use get the spans. A heap sells everything when its thread idles or ends.
+//! All heaps together may buy `cache_total` bytes, and each heap at most its own limit. The limit starts small, doubles
+//! when the heap has missed flushed blocks often enough, and ends at an equal share for all heaps. A heap that misses
+//! blocks at that limit sells everything and buys again, so that the classes in use get the spans. A heap sells
+//! everything when its thread idles or ends.
 //!
 //! ```text
 //!   sum over heaps of bought  =  BOUGHT  <=  cache_total  (the value when the last span was bought)
 //!   sum over classes of (spans bought * bytes of one)  <=  bought
 //! ```
 //!
-//! For example: `cache_total` is 64 MiB and 16 threads own heaps, so the share is 4 MiB. A heap may first buy a quarter of it, 1 MiB. After
-//! 256 misses it may buy 2 MiB, after 256 more 4 MiB.
+//! For example: `cache_total` is 64 MiB and 16 threads own heaps, so the share is 4 MiB. A heap may first buy a quarter
+//! of it, 1 MiB. After 256 misses it may buy 2 MiB, after 256 more 4 MiB.
 //!
 //! All functions are called by the owner of the heap, or by the thread that acts as the owner.
 
@@ -27,14 +28,15 @@ use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Bytes that all heaps have bought.
 static BOUGHT: AtomicUsize = AtomicUsize::new(0);
 
-/// Cost after which a heap may buy twice as much, or sells everything and buys again. The cost is [`MISS_COST`] when a class needs blocks
-/// that it flushed because its spans were not bought, some hundred instructions; and 1 when a bin is settled early for the same reason.
+/// Cost after which a heap may buy twice as much, or sells everything and buys again. The cost is [`MISS_COST`] when a
+/// class needs blocks that it flushed because its spans were not bought, some hundred instructions; and 1 when a bin is
+/// settled early for the same reason.
 const COST_TO_GROW: u32 = 1024;
 pub(super) const MISS_COST: u32 = 4;
 
-/// Returns the first and the last limit of a heap, in bytes. The last is an equal share of `cache_total`, the first a quarter of that: a
-/// small part of the total where many threads exist, most of which usually wait, and a large part where only one exists. Both are at
-/// least one slab.
+/// Returns the first and the last limit of a heap, in bytes. The last is an equal share of `cache_total`, the first a
+/// quarter of that: a small part of the total where many threads exist, most of which usually wait, and a large part
+/// where only one exists. Both are at least one slab.
 fn bounds() -> (usize, usize) {
     let heaps = registry::owned().max(1);
     let share = policy::current().cache_total / heaps;
@@ -98,8 +100,8 @@ impl Heap {
         self.budget.limit.set(bounds().0);
     }
 
-    /// Lowers the limit to this heap's share, which shrinks with each new thread. Returns whether the heap has bought more than its
-    /// share.
+    /// Lowers the limit to this heap's share, which shrinks with each new thread. Returns whether the heap has bought
+    /// more than its share.
     pub(super) fn limit_to_share(&self) -> bool {
         let (first, last) = bounds();
         let own = &self.budget;
@@ -107,8 +109,8 @@ impl Heap {
         own.bought.get() > last
     }
 
-    /// Buys the spans of `class` that are not bought yet, as far as policy lets a bin hold their blocks. Returns whether all are bought
-    /// then.
+    /// Buys the spans of `class` that are not bought yet, as far as policy lets a bin hold their blocks. Returns
+    /// whether all are bought then.
     pub(super) fn buy_spans(&self, class: usize) -> bool {
         let (lane, span) = (&self.lanes[class], span_bytes(class));
         let most = policy::current().cache_bytes.max(span);
@@ -146,8 +148,8 @@ impl Heap {
         lane.spans_taken.get().saturating_sub(lane.spans_retired.get())
     }
 
-    /// Adds to the cost of spans that are not bought, and doubles the limit when the cost is high enough. Returns whether the limit was at
-    /// its last value already: then the caller flushes everything, which sells all spans.
+    /// Adds to the cost of spans that are not bought, and doubles the limit when the cost is high enough. Returns
+    /// whether the limit was at its last value already: then the caller flushes everything, which sells all spans.
     pub(super) fn note_miss_cost(&self, cost: u32) -> bool {
         let own = &self.budget;
         own.miss_cost.set(own.miss_cost.get() + cost);

@@ -59,8 +59,8 @@ pub(crate) fn stray_tally(kind: Big) -> &'static Tally {
     &STRAY_TALLIES[kind as usize]
 }
 
-/// Calls `count` with the tally of this thread's heap, or with the tally for all threads without a heap, which a thread can be because
-/// there is no memory for a heap.
+/// Calls `count` with the tally of this thread's heap, or with the tally for all threads without a heap, which a thread
+/// can be because there is no memory for a heap.
 pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) {
     match heap {
         Some(heap) => count(&heap.tallies[kind as usize]),
@@ -89,7 +89,8 @@ pub(super) fn live_bytes() -> usize {
     small.chain(stray).chain(big).fold(0, u64::wrapping_add) as usize
 }
 
-/// Returns the bytes of pages in holes, which went back to the system. The free bytes of the statistics' rows include them.
+/// Returns the bytes of pages in holes, which went back to the system. The free bytes of the statistics' rows include
+/// them.
 pub(crate) fn hole_bytes() -> u64 {
     Heap::all().map(|heap| heap.pages_in_holes.get()).sum::<u64>() * PAGE as u64
 }

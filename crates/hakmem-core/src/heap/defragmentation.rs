@@ -1,13 +1,15 @@
 //! Support for programs that defragment: whether it helps to free a block and allocate it again.
 //!
-//! Moving a block helps when its span is sparse: when it holds no more blocks than the spans of its class do on average, and the other
-//! spans have room for these blocks. Then all blocks of the span can move, and the span is released. Moving a block of a fuller span
-//! costs a copy and frees nothing. A medium or a large block does not share its pages, so moving it never helps.
+//! Moving a block helps when its span is sparse: when it holds no more blocks than the spans of its class do on
+//! average, and the other spans have room for these blocks. Then all blocks of the span can move, and the span is
+//! released. Moving a block of a fuller span costs a copy and frees nothing. A medium or a large block does not share
+//! its pages, so moving it never helps.
 //!
-//! A program defragments in a loop: ask, allocate, copy, free, next block. A bin is last in, first out, so it would serve the second
-//! block from the place of the first one, in the same sparse span. Therefore a positive answer also moves blocks from the top of the
-//! calling thread's bin into their spans, as long as these are sparse. So the next block of the class comes from a fuller span. A block is
-//! moved out of the bin at most once for each free that put it there.
+//! A program defragments in a loop: ask, allocate, copy, free, next block. A bin is last in, first out, so it would
+//! serve the second block from the place of the first one, in the same sparse span. Therefore a positive answer also
+//! moves blocks from the top of the calling thread's bin into their spans, as long as these are sparse. So the next
+//! block of the class comes from a fuller span. A block is moved out of the bin at most once for each free that put it
+//! there.
 //!
 //! # Safety
 //! Spans and their counts are read under the lock of their heap; the bin belongs to the calling thread.
@@ -20,8 +22,9 @@ use crate::map::page_map;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Whether it would help to release memory if this thread freed `block` and allocated it again. False for a pointer that is not a live
-/// small block of this allocator. Waits while another thread holds the lock of the heap that owns the block.
+/// Whether it would help to release memory if this thread freed `block` and allocated it again. False for a pointer
+/// that is not a live small block of this allocator. Waits while another thread holds the lock of the heap that owns
+/// the block.
 pub fn worth_moving(block: *const u8) -> bool {
     let entry = page_map::entry(block as usize);
     if !is_small(entry) {
@@ -58,9 +61,10 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Whether `span` should be emptied. It must hold at most an eighth more blocks than the spans of its class do on average, and be at
-    /// most three quarters full; the other spans must have room for its blocks; and no blocks may be handed out from it, neither from
-    /// its list nor as the run of `mine`, the heap of the calling thread. The run of another thread's heap cannot be read.
+    /// Whether `span` should be emptied. It must hold at most an eighth more blocks than the spans of its class do on
+    /// average, and be at most three quarters full; the other spans must have room for its blocks; and no blocks may be
+    /// handed out from it, neither from its list nor as the run of `mine`, the heap of the calling thread. The run of
+    /// another thread's heap cannot be read.
     fn is_sparse(&self, span: &Span, class: usize, mine: &Heap) -> bool {
         let lane = &self.heap.lanes[class];
         let carving = ptr::eq(self.heap, mine)
@@ -76,7 +80,8 @@ impl Locked<'_> {
         spare >= capacity && used * 4 <= capacity * 3 && used * spans * 8 <= in_use * 9
     }
 
-    /// Moves blocks from the top of the bin into their spans, until the top block lies in a span that is not sparse. Called by the owner.
+    /// Moves blocks from the top of the bin into their spans, until the top block lies in a span that is not sparse.
+    /// Called by the owner.
     fn return_sparse_top(&self, class: usize) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
         self.heap.settle(class);

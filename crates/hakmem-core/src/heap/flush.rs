@@ -1,4 +1,5 @@
-//! Flushing a heap: cached blocks and runs go back to their spans, medium blocks to their segments, blocks of other heaps to their owners.
+//! Flushing a heap: cached blocks and runs go back to their spans, medium blocks to their segments, blocks of other
+//! heaps to their owners.
 //!
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under the lock of its heap.
@@ -24,13 +25,14 @@ impl Heap {
         full
     }
 
-    /// Puts the latest `count` blocks of a settled bin back into their spans. These are in the processor's cache; each of the oldest would
-    /// be a cache miss.
+    /// Puts the latest `count` blocks of a settled bin back into their spans. These are in the processor's cache; each
+    /// of the oldest would be a cache miss.
     fn flush(&self, class: usize, count: u32) {
         self.lock_as_owner().put_back(class, count);
     }
 
-    /// Flushes the whole heap: all its cached blocks go back to their spans, and empty spans to their segments. Called by its owner.
+    /// Flushes the whole heap: all its cached blocks go back to their spans, and empty spans to their segments. Called
+    /// by its owner.
     pub(super) fn flush_all(&self) {
         self.send_all();
         self.lock_as_owner().empty();
@@ -38,8 +40,8 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Puts at most `most` blocks of a settled bin back into their spans, latest first. Called by the owner, or by the thread that acts as
-    /// the owner.
+    /// Puts at most `most` blocks of a settled bin back into their spans, latest first. Called by the owner, or by the
+    /// thread that acts as the owner.
     pub(super) fn put_back(&self, class: usize, most: u32) {
         self.put_back_list(class, self.heap.bins[class].head.swap(0, Relaxed), most);
     }
@@ -57,7 +59,8 @@ impl Locked<'_> {
                 block = 0;
                 break;
             };
-            // Blocks that were freed one after another often share a span, so the span is looked up once for all of them.
+            // Blocks that were freed one after another often share a span, so the span is looked up once for all of
+            // them.
             // SAFETY: these are blocks of the bin, which are free; a block in a slab of a span belongs to the span.
             let (count, next) = unsafe { span.put_first_of(block, most - taken, lane.bump.get()) };
             if count != 0 {
@@ -76,8 +79,8 @@ impl Locked<'_> {
                     next
                 }
                 Err(refusal) => {
-                    // Either the block was linked into the bin while it was on the span's list, which damaged that list. Or the bin's
-                    // list was a circle, and the block's link is now part of the span's list.
+                    // Either the block was linked into the bin while it was on the span's list, which damaged that
+                    // list. Or the bin's list was a circle, and the block's link is now part of the span's list.
                     list_is_damaged |= refusal == Refusal::Back;
                     if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
                 }

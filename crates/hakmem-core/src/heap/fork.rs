@@ -1,6 +1,7 @@
 //! After a fork: how a child process repairs the allocator's state.
 //!
-//! The child has one thread. The other threads of the parent vanished at an arbitrary instruction, so shared state may be half written:
+//! The child has one thread. The other threads of the parent vanished at an arbitrary instruction, so shared state may
+//! be half written:
 //!
 //! | state | may be | the child |
 //! |---|---|---|
@@ -26,19 +27,21 @@
 //! | a large mapping in a system call, which may be unmapped or reused by another thread already | one |
 //! | a segment that was being mapped or unmapped | 2 MiB of addresses |
 //!
-//! A signal handler may interrupt a slow path of its own thread and fork; in the child that slow path continues when the handler returns.
-//! So the child does not touch state that the slow path may be using: the thread's heap; a heap that it adopts or borrows, which names the
-//! thread's slot; the pool, the slabs, the kept mappings and the sums. All of these are intact except for what vanished threads held, and
-//! in such a child this stays lost too: for each vanished thread the slabs of one claim, or those of one segment if it was purging, one or
-//! two kept mappings, a heap of the pool, the spans whose holes it was opening (16), and what it had not yet added to a sum.
+//! A signal handler may interrupt a slow path of its own thread and fork; in the child that slow path continues when
+//! the handler returns. So the child does not touch state that the slow path may be using: the thread's heap; a heap
+//! that it adopts or borrows, which names the thread's slot; the pool, the slabs, the kept mappings and the sums. All
+//! of these are intact except for what vanished threads held, and in such a child this stays lost too: for each
+//! vanished thread the slabs of one claim, or those of one segment if it was purging, one or two kept mappings, a heap
+//! of the pool, the spans whose holes it was opening (16), and what it had not yet added to a sum.
 //!
 //! No lock is held across a fork, and no handler is registered for the parent.
 //!
-//! `fork` calls the handler in the child. `_Fork` and `clone` call no handler: their children are repaired in their first slow path, before
-//! they touch shared state.
+//! `fork` calls the handler in the child. `_Fork` and `clone` call no handler: their children are repaired in their
+//! first slow path, before they touch shared state.
 //!
 //! # Safety
-//! No other thread runs in the allocator while a child is repaired: a new thread takes a slow path first, and waits there.
+//! No other thread runs in the allocator while a child is repaired: a new thread takes a slow path first, and waits
+//! there.
 
 use super::cache_budget;
 use super::counters::hole_bytes;
@@ -78,7 +81,8 @@ fn repair_late() {
             // The C library may still return the parent's thread number here, so the number is unknown.
             heap.thread.store(0, Relaxed);
         }
-        // A thread without a heap may have been started in the child by the thread that forked, which then owns one of the heaps.
+        // A thread without a heap may have been started in the child by the thread that forked, which then owns one of
+        // the heaps.
         repair(mine, mine.is_some());
     });
 }
@@ -91,8 +95,8 @@ pub extern "C" fn after_fork_in_child() {
     }
 }
 
-/// Repairs a child in which `mine` is this thread's heap. `others_have_ended` says that no other thread of the child owns a heap; if that
-/// is not known, the heaps that have an owner are lost.
+/// Repairs a child in which `mine` is this thread's heap. `others_have_ended` says that no other thread of the child
+/// owns a heap; if that is not known, the heaps that have an owner are lost.
 fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     // In a signal handler that interrupted a slow path, the slow path is unfinished and continues later.
     let in_slow_path = SlowPathMark::is_set() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
@@ -160,8 +164,8 @@ fn finish_openings() {
 }
 
 impl Heap {
-    /// Sets the heap's status in the child: unchanged for this thread's own heap, `Pooled` for an intact heap of another thread, `Lost` for
-    /// a heap that may be half changed.
+    /// Sets the heap's status in the child: unchanged for this thread's own heap, `Pooled` for an intact heap of
+    /// another thread, `Lost` for a heap that may be half changed.
     fn set_status_in_child(&'static self, is_mine: bool, others_have_ended: bool) {
         let owned = !matches!(self.status(), Status::Pooled | Status::Lost);
         let half_changed = if is_mine {

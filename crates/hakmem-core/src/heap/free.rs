@@ -22,12 +22,14 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
 
-/// Frees a block. Null is ignored. A block of libc's allocator is passed on to it; any other pointer is reported and left alone.
+/// Frees a block. Null is ignored. A block of libc's allocator is passed on to it; any other pointer is reported and
+/// left alone.
 ///
 /// A small block of this thread costs 23 instructions, two of which notice a block freed twice in a row.
 ///
 /// # Safety
-/// `block` is null or a live block, and the caller does not use it again. (Misuse is reported where it is noticed, but not all of it is.)
+/// `block` is null or a live block, and the caller does not use it again. (Misuse is reported where it is noticed, but
+/// not all of it is.)
 #[inline(always)]
 pub unsafe fn free(block: *mut u8) {
     let anchor = slot::heap();
@@ -49,8 +51,8 @@ struct Sizes {
     more: usize,
 }
 
-/// The sizes of each class. An entry is as large as a bin, so a bin's distance from the anchor is also the distance of its class's entry
-/// from the end of this table. The class of 16 bytes also serves smaller sizes that C++ asks for.
+/// The sizes of each class. An entry is as large as a bin, so a bin's distance from the anchor is also the distance of
+/// its class's entry from the end of this table. The class of 16 bytes also serves smaller sizes that C++ asks for.
 static SIZES: [Sizes; CLASSES] = {
     let mut sizes = [const { Sizes { least: 0, more: 0 } }; CLASSES];
     let mut class = 0;
@@ -72,7 +74,8 @@ fn serves(distance: usize, size: usize) -> bool {
     size.wrapping_sub(sizes.least) <= sizes.more
 }
 
-/// Like [`free`], for a caller that passes the size that it requested for the block, as C++ does. A wrong size is reported.
+/// Like [`free`], for a caller that passes the size that it requested for the block, as C++ does. A wrong size is
+/// reported.
 ///
 /// The check costs four instructions.
 ///
@@ -135,8 +138,8 @@ extern "C" fn bin_is_full(anchor: usize, distance: usize) {
     }
 }
 
-/// Frees a block that the fast path cannot free. The anchor and the distance that the fast path read are passed in registers: to read them
-/// again would take longer than many of these frees.
+/// Frees a block that the fast path cannot free. The anchor and the distance that the fast path read are passed in
+/// registers: to read them again would take longer than many of these frees.
 #[inline(never)]
 unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     let (address, entry) = (block as usize, distance ^ anchor);
@@ -188,8 +191,8 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     }
 }
 
-/// Frees the medium block at `address`, into the medium cache if this thread has a heap. Returns the block's size; `None` if no medium
-/// block begins there.
+/// Frees the medium block at `address`, into the medium cache if this thread has a heap. Returns the block's size;
+/// `None` if no medium block begins there.
 fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
     if let Some(heap) = heap {
         return heap.free_medium(address);
@@ -200,8 +203,8 @@ fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
     Some(bytes)
 }
 
-/// Frees a block for `function`, whose caller passed its size and its alignment; 0 means not passed. A wrong size or alignment is reported,
-/// and the block is freed nevertheless.
+/// Frees a block for `function`, whose caller passed its size and its alignment; 0 means not passed. A wrong size or
+/// alignment is reported, and the block is freed nevertheless.
 ///
 /// # Safety
 /// As for [`free`].
@@ -209,7 +212,8 @@ pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usi
     let (address, entry) = (block as usize, page_map::entry(block as usize));
     if entry != 0 {
         let Some(place) = place_if_live(entry, address) else { return report_misuse(function, block) };
-        // `realloc` does not move a small block while half of it is used; an aligned block may be much longer than requested.
+        // `realloc` does not move a small block while half of it is used; an aligned block may be much longer than
+        // requested.
         let little = align == 0 && size < place.bytes() / 2 && place.bytes() > 16;
         let little = little && is_small(entry) && !guard::shrink_has_failed();
         if size > place.bytes() || size != 0 && little {
@@ -223,7 +227,8 @@ pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usi
     unsafe { free(block) }
 }
 
-/// Frees a block for `operator delete`, which was called with a wrong size. The size is reported, and the block is freed nevertheless.
+/// Frees a block for `operator delete`, which was called with a wrong size. The size is reported, and the block is
+/// freed nevertheless.
 ///
 /// # Safety
 /// As for [`free`]; the page map entry of the block is that of a block of this allocator.
@@ -241,8 +246,8 @@ unsafe fn free_wrong_size(block: *mut u8, size: usize) {
     }
 }
 
-/// Returns the kind and size of the block at `address`, whose page map entry is `entry`; `None` if no block of this allocator begins there,
-/// or it is known to be free.
+/// Returns the kind and size of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there, or it is known to be free.
 fn place_if_live(entry: usize, address: usize) -> Option<Place> {
     let usable = usable_size_of(entry, address).filter(|_| !is_free(address))?;
     Some(if is_small(entry) {

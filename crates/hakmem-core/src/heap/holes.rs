@@ -1,11 +1,14 @@
-//! Opening and filling holes in spans: pages without a block in use, between blocks that are in use, go back to the system.
+//! Opening and filling holes in spans: pages without a block in use, between blocks that are in use, go back to the
+//! system.
 //!
-//! A span with a single block in use then costs one page instead of 64 KiB or more. Filling a hole again costs a page fault for each page.
-//! So holes are opened only in spans from which no block was allocated and to which none was freed for the decay time; and in sparse spans
-//! of a heap that maps more memory, since the program then turns to other sizes.
+//! A span with a single block in use then costs one page instead of 64 KiB or more. Filling a hole again costs a page
+//! fault for each page. So holes are opened only in spans from which no block was allocated and to which none was freed
+//! for the decay time; and in sparse spans of a heap that maps more memory, since the program then turns to other
+//! sizes.
 //!
 //! # Safety
-//! A span is touched under the lock of the heap that the page map names, and the page map is read again under that lock.
+//! A span is touched under the lock of the heap that the page map names, and the page map is read again under that
+//! lock.
 
 use super::entry::{anchor_in, is_small};
 use super::layout::{Heap, Locked};
@@ -21,8 +24,8 @@ use hakmem_os::vm::PAGE;
 
 /// Segments that a pass examines, starting where the last pass ended. Examining a span takes the lock of its heap.
 const SEGMENTS_PER_PASS: usize = 256;
-/// A heap that grows opens holes only if its spans have at least this many spare bytes, and at least one part in [`SPARE_PART`] of all
-/// mapped segments.
+/// A heap that grows opens holes only if its spans have at least this many spare bytes, and at least one part in
+/// [`SPARE_PART`] of all mapped segments.
 const LEAST_SPARE_BYTES: usize = 16 << 20;
 const SPARE_PART: usize = 4;
 /// Spans that are opened under one lock.
@@ -36,7 +39,8 @@ pub(super) fn take_openings() -> usize {
     OPENINGS.swap(0, Relaxed)
 }
 
-/// Opens holes: with `everywhere` in all spans, otherwise in those spans that did not change since they were last examined.
+/// Opens holes: with `everywhere` in all spans, otherwise in those spans that did not change since they were last
+/// examined.
 pub fn open_holes(everywhere: bool) {
     let last = segment::last_number();
     let (first, count) = if everywhere { (1, last) } else { (NEXT_SEGMENT.load(Relaxed), SEGMENTS_PER_PASS.min(last)) };
@@ -75,8 +79,8 @@ impl Heap {
         }
     }
 
-    /// Purges the pages of spans of this heap in which the opening of holes was begun, and finishes the opening. A span may come with no
-    /// pages.
+    /// Purges the pages of spans of this heap in which the opening of holes was begun, and finishes the opening. A span
+    /// may come with no pages.
     fn purge_holes(&self, begun: &[(&'static Span, Pages)]) {
         for (span, pages) in begun {
             let Some(segment) = segment::containing(span.base()) else { continue };
@@ -92,9 +96,9 @@ impl Heap {
         }
     }
 
-    /// Opens holes when this heap had to map a segment although its spans have many spare bytes: purges about as many bytes as a segment
-    /// has, as far as pages without a block in use are found. So the bytes that go back, and may be touched again, are about those by which
-    /// the process grew. Called by the owner.
+    /// Opens holes when this heap had to map a segment although its spans have many spare bytes: purges about as many
+    /// bytes as a segment has, as far as pages without a block in use are found. So the bytes that go back, and may be
+    /// touched again, are about those by which the process grew. Called by the owner.
     pub(super) fn open_holes_for_growth(&self) {
         let spare = |class: usize| self.lanes[class].spare.get() as usize * BLOCK_SIZE[class] as usize;
         if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE_BYTES.max(availability::mapped() * SEGMENT / SPARE_PART)
@@ -122,8 +126,8 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Begins to open holes in a span of this heap, and returns their pages. The caller releases the lock, purges the pages, and finishes
-    /// the opening.
+    /// Begins to open holes in a span of this heap, and returns their pages. The caller releases the lock, purges the
+    /// pages, and finishes the opening.
     fn open_holes(&self, span: &'static Span) -> Pages {
         OPENINGS.fetch_add(1, Relaxed);
         let pages = span.open_holes();

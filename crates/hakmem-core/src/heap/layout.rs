@@ -18,9 +18,9 @@
 //! | spans and lists of spans; taking from the inbox | the thread that holds the lock |
 //! | pushing onto the inbox | every thread |
 //!
-//! The owner takes the lock on slow paths. Another thread may take it to put blocks back into spans whose owner sleeps. The scavenger acts
-//! as the owner while it holds the lock, once it has proved that the owner is blocked (`scavenger::idle_threads`). Counters are written
-//! by the owner, or under the lock.
+//! The owner takes the lock on slow paths. Another thread may take it to put blocks back into spans whose owner sleeps.
+//! The scavenger acts as the owner while it holds the lock, once it has proved that the owner is blocked
+//! (`scavenger::idle_threads`). Counters are written by the owner, or under the lock.
 //!
 //! # Safety
 //! Heaps come from `metadata` and are never unmapped, so a `&'static Heap` stays valid. Lists run through free blocks.
@@ -53,8 +53,8 @@ pub(crate) const ANCHOR: usize = 2048;
 
 /// The cold part of a size class in a heap.
 ///
-/// The fast paths count pushes and pops in two words of the bin. *Settling* the bin moves these counts into the lane; then the bin is
-/// *granted* a number of frees, after which the slow path settles it again. Between two settlings
+/// The fast paths count pushes and pops in two words of the bin. *Settling* the bin moves these counts into the lane;
+/// then the bin is *granted* a number of frees, after which the slow path settles it again. Between two settlings
 ///
 /// ```text
 ///   granted       |==========================================|       frees allowed until the next settling
@@ -64,8 +64,8 @@ pub(crate) const ANCHOR: usize = 2048;
 ///   blocks in the bin  =  held + pushes - pops
 /// ```
 ///
-/// For example: at the settling the bin holds 10 blocks (`held` 10) and is granted 64 frees (`granted` and `frees_left` 64). After 5 frees
-/// and 3 allocations `frees_left` is 59 and `pops` is 3, so the bin holds 10 + 5 - 3 = 12 blocks.
+/// For example: at the settling the bin holds 10 blocks (`held` 10) and is granted 64 frees (`granted` and `frees_left`
+/// 64). After 5 frees and 3 allocations `frees_left` is 59 and `pops` is 3, so the bin holds 10 + 5 - 3 = 12 blocks.
 ///
 /// The *run* is the part of one span from which the heap takes blocks that were never handed out:
 ///
@@ -74,8 +74,8 @@ pub(crate) const ANCHOR: usize = 2048;
 ///                  ^ bump                           ^ end           blocks left  =  (end - bump) / block size
 /// ```
 ///
-/// For example: a run of 48-byte blocks with `bump` at 0x1060 and `end` at 0x1120 has 192 / 48 = 4 blocks left. `carve` returns 0x1060 and
-/// moves `bump` to 0x1090.
+/// For example: a run of 48-byte blocks with `bump` at 0x1060 and `end` at 0x1120 has 192 / 48 = 4 blocks left. `carve`
+/// returns 0x1060 and moves `bump` to 0x1090.
 ///
 /// The spans that are listed in `partial` have blocks to give:
 ///
@@ -83,7 +83,8 @@ pub(crate) const ANCHOR: usize = 2048;
 ///   spare  =  sum over the listed spans of (free + away + capacity - carved)
 /// ```
 ///
-/// For example: one listed span of 100 blocks, 60 of them carved, 20 on its list and 5 in holes, gives 20 + 5 + 100 - 60 = 65.
+/// For example: one listed span of 100 blocks, 60 of them carved, 20 on its list and 5 in holes, gives 20 + 5 + 100 -
+/// 60 = 65.
 #[repr(C)]
 pub struct Lane {
     /// The next block of the run, and the end of the run. They are equal when the run is used up.
@@ -103,7 +104,8 @@ pub struct Lane {
     pub(crate) granted: Owned<AtomicU32>,
     /// Blocks that the bin may hold.
     pub(crate) limit: Owned<AtomicU32>,
-    /// The state at the last aging: blocks in the bin, the total of blocks popped, and the total of blocks pushed or carved.
+    /// The state at the last aging: blocks in the bin, the total of blocks popped, and the total of blocks pushed or
+    /// carved.
     pub(super) aged_held: Cell<u32>,
     pub(super) aged_popped: Cell<u32>,
     pub(super) aged_others: Cell<u32>,
@@ -121,8 +123,8 @@ pub struct Lane {
     pub(crate) received: Counter,
 }
 
-/// Counts of medium or of large blocks. A block may be allocated in one heap and freed in another, so only the sums over all heaps are
-/// meaningful.
+/// Counts of medium or of large blocks. A block may be allocated in one heap and freed in another, so only the sums
+/// over all heaps are meaningful.
 pub struct Tally {
     pub(crate) allocations: Counter,
     pub(crate) frees: Counter,
@@ -139,8 +141,8 @@ pub struct Tally {
 ///   |============|---- may buy --------|---- may grow to --------|
 /// ```
 ///
-/// For example: `limit` is 256 KiB and three spans of 64 KiB are bought (`bought` 192 KiB). The heap can buy one more span; to buy a fifth
-/// one, it must have paid 1024 of `miss_cost` first, which doubles `limit` to 512 KiB.
+/// For example: `limit` is 256 KiB and three spans of 64 KiB are bought (`bought` 192 KiB). The heap can buy one more
+/// span; to buy a fifth one, it must have paid 1024 of `miss_cost` first, which doubles `limit` to 512 KiB.
 #[derive(Default)]
 pub(crate) struct Budget {
     /// Bytes bought.
@@ -163,11 +165,11 @@ pub(crate) struct RemoteList {
     pub(super) recent: [Cell<usize>; PREFETCH_DISTANCE],
 }
 
-/// Number of lists in a remote cache. The owner's anchor selects the list, so a list may be sent early because a block of another owner
-/// needs it.
+/// Number of lists in a remote cache. The owner's anchor selects the list, so a list may be sent early because a block
+/// of another owner needs it.
 pub(super) const REMOTE_LISTS: usize = 4;
-/// The cache lines of a chain belong to another processor, and each link is known only when the line before it has arrived. So the
-/// second word of a block names the block this many links further, for the receiver to prefetch.
+/// The cache lines of a chain belong to another processor, and each link is known only when the line before it has
+/// arrived. So the second word of a block names the block this many links further, for the receiver to prefetch.
 pub(super) const PREFETCH_DISTANCE: usize = 8;
 
 /// Free medium blocks that a thread caches: see `medium_cache`.
@@ -221,8 +223,8 @@ pub struct Heap {
     pub(super) older: AtomicPtr<Heap>,
     pub(super) status: AtomicU32,
     pub(super) lock: Lock,
-    /// Whether the owner is in a slow path. Neither a signal handler that interrupts the slow path nor the scavenger may then use the
-    /// heap. A child process forked at that time by another thread never uses it.
+    /// Whether the owner is in a slow path. Neither a signal handler that interrupts the slow path nor the scavenger
+    /// may then use the heap. A child process forked at that time by another thread never uses it.
     pub(crate) busy: AtomicBool,
     /// Whether the owner vanished in a fork, possibly in a fast path, so that the counts of a bin may be off by one.
     pub(crate) orphan: AtomicBool,
@@ -269,7 +271,8 @@ const _: () = {
 // SAFETY: each field has one thread at a time that may touch it, as the table at the top of this file says.
 unsafe impl Sync for Heap {}
 
-// SAFETY: `link` returns always the same field; heaps come from `metadata`, so they are never unmapped; they are aligned to 2048.
+// SAFETY: `link` returns always the same field; heaps come from `metadata`, so they are never unmapped; they are
+// aligned to 2048.
 unsafe impl Linked for Heap {
     fn link(&self) -> &AtomicPtr<Heap> {
         &self.link
@@ -289,8 +292,8 @@ impl Heap {
     }
 }
 
-/// A heap whose lock this thread holds. Empty spans are released and misuse is reported after the lock is released, since both may make a
-/// system call.
+/// A heap whose lock this thread holds. Empty spans are released and misuse is reported after the lock is released,
+/// since both may make a system call.
 pub(crate) struct Locked<'a> {
     pub(super) heap: &'a Heap,
     pub(super) held: Option<Held<'a>>,
@@ -298,8 +301,8 @@ pub(crate) struct Locked<'a> {
     pub(super) noticed: Noticed,
 }
 
-/// The heap of a thread that has none. Its bins are always empty, so the fast paths need no test for a missing heap. The tables from sizes
-/// to bins lie beside them.
+/// The heap of a thread that has none. Its bins are always empty, so the fast paths need no test for a missing heap.
+/// The tables from sizes to bins lie beside them.
 #[repr(C, align(64))]
 pub(crate) struct EmptyHeap {
     pub(crate) bins: [Bin; CLASSES],

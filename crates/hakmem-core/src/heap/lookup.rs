@@ -19,7 +19,8 @@ pub(super) fn is_block_start(class: usize, address: usize) -> bool {
     index.is_some_and(|index| index < SPAN_BLOCKS[class] as usize)
 }
 
-/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this allocator begins there.
+/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there.
 pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
     if is_small(entry) {
         let class = class_in(entry);

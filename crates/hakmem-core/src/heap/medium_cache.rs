@@ -1,16 +1,17 @@
-//! The medium cache: medium blocks that a thread has freed and keeps for its next allocations, in rows by their number of slabs.
+//! The medium cache: medium blocks that a thread has freed and keeps for its next allocations, in rows by their number
+//! of slabs.
 //!
-//! Claiming and releasing slabs changes words that all threads share. The slabs of a cached block stay claimed; only the page map says that
-//! the block is free. So allocating it again changes nothing but this heap and the page map. The thread that frees a block caches it,
-//! even if another thread allocated it.
+//! Claiming and releasing slabs changes words that all threads share. The slabs of a cached block stay claimed; only
+//! the page map says that the block is free. So allocating it again changes nothing but this heap and the page map. The
+//! thread that frees a block caches it, even if another thread allocated it.
 //!
 //! ```text
 //!   bytes  =  sum over the cached blocks of the bytes of their slabs  <=  medium_cache_limit, after each free
 //! ```
 //!
-//! The limit is a share of the medium blocks that the thread uses, so the cache is always small beside them. When it is full, a block of
-//! the longest row is released: with random sizes that causes the fewest misses. A cache that was not used from one purge pass to the
-//! next is flushed.
+//! The limit is a share of the medium blocks that the thread uses, so the cache is always small beside them. When it is
+//! full, a block of the longest row is released: with random sizes that causes the fewest misses. A cache that was not
+//! used from one purge pass to the next is flushed.
 //!
 //! # Safety
 //! Only the owner touches the medium cache, like the bins, or the thread that acts as the owner.
@@ -77,8 +78,8 @@ impl MediumCache {
         self.blocks().any(|(_, other)| core::ptr::eq(other, span))
     }
 
-    /// Empties the cache without releasing its blocks, in a child process in which the owner does not exist. The child finds the blocks by
-    /// the page map and releases them.
+    /// Empties the cache without releasing its blocks, in a child process in which the owner does not exist. The child
+    /// finds the blocks by the page map and releases them.
     pub(super) fn forget(&self) {
         for row in &self.rows {
             row.first.set(None);
@@ -146,8 +147,8 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Empties the medium cache; its blocks are released together with the empty spans. Called by the owner, or by the thread that acts as
-    /// the owner.
+    /// Empties the medium cache; its blocks are released together with the empty spans. Called by the owner, or by the
+    /// thread that acts as the owner.
     pub(super) fn empty_medium_cache(&self) {
         let cache = &self.heap.medium_cache;
         for slabs in 1..=MEDIUM_ROWS {

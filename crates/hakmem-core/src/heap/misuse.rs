@@ -1,20 +1,22 @@
 //! Misuse that slow paths find: in a pointer that the program passed, and in the list of a bin.
 //!
-//! The fast path of `free` only compares a block with the latest one of its bin, so a bin can hold a block twice, or a pointer that is no
-//! block. Slow paths find such a block when the bin is settled or flushed, but the block may have been handed out before:
+//! The fast path of `free` only compares a block with the latest one of its bin, so a bin can hold a block twice, or a
+//! pointer that is no block. Slow paths find such a block when the bin is settled or flushed, but the block may have
+//! been handed out before:
 //!
-//! - Settling a bin checks its latest block and the beginning of its list. A new bin is settled after its first free, its third, its
-//!   seventh and so on.
-//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be marked as returned.
+//! - Settling a bin checks its latest block and the beginning of its list. A new bin is settled after its first free,
+//!   its third, its seventh and so on.
+//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be
+//!   marked as returned.
 //! - When the process ends normally, the bins of the thread that ends it are checked.
 //!
-//! A block that was pushed twice has one link for two places. The list is then a circle, and the blocks behind the block's first place are
-//! out of reach. The circle is opened, and the lost blocks count as in use from then on. So the equations of bins, lanes and spans hold
-//! again after the misuse was reported.
+//! A block that was pushed twice has one link for two places. The list is then a circle, and the blocks behind the
+//! block's first place are out of reach. The circle is opened, and the lost blocks count as in use from then on. So the
+//! equations of bins, lanes and spans hold again after the misuse was reported.
 //!
 //! # Safety
-//! Lists are followed only through addresses that the page map calls blocks of the bin's own class and heap; by the bin's owner, in a
-//! slow path.
+//! Lists are followed only through addresses that the page map calls blocks of the bin's own class and heap; by the
+//! bin's owner, in a slow path.
 
 use super::entry::{anchor_in, class_in, entry_for, is_small};
 use super::layout::{BINS_BYTES, Bin, Heap, Locked};
@@ -96,7 +98,8 @@ pub(super) fn misuse_of(address: usize) -> Wrong {
 fn block_around(address: usize) -> Option<(Place, usize)> {
     let slab = address & !(SLAB - 1);
     let starts = (0..SLABS_SEARCHED).map_while(|back| slab.checked_sub(back * SLAB));
-    // Only the first slab of a large block has an entry; the slabs of a medium block are marked free except for the first.
+    // Only the first slab of a large block has an entry; the slabs of a medium block are marked free except for the
+    // first.
     let (base, entry) = starts
         .map(|at| (at, page_map::entry(at)))
         .find(|(_, entry)| is_small(*entry) || *entry == page_map::MEDIUM || large::is_large(*entry))?;
@@ -112,14 +115,15 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     (address - base < length).then_some((place, base))
 }
 
-/// Whether the small block at `address` is known to be free: its span marks it as returned, or it is the latest block of this thread's bin.
+/// Whether the small block at `address` is known to be free: its span marks it as returned, or it is the latest block
+/// of this thread's bin.
 pub(super) fn is_free(address: usize) -> bool {
     let entry = page_map::entry(address);
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
 }
 
-/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this allocator begins there,
-/// or it is known to be free.
+/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there, or it is known to be free.
 #[inline]
 pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     if !is_small(entry) {
@@ -130,7 +134,8 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     may_be_live.then(|| span.block_size())
 }
 
-/// Whether the small block at `address`, whose page map entry is `entry`, is the latest block of one of this thread's bins.
+/// Whether the small block at `address`, whose page map entry is `entry`, is the latest block of one of this thread's
+/// bins.
 fn is_latest(entry: usize, address: usize) -> bool {
     let anchor = slot::heap();
     let distance = entry ^ anchor;
@@ -138,7 +143,7 @@ fn is_latest(entry: usize, address: usize) -> bool {
     distance >= BINS_BYTES.wrapping_neg() && unsafe { Bin::at(anchor, distance) }.head.load(Relaxed) == address
 }
 
-/// Checks the bins of the thread that ends the process, at most [`BLOCKS_CHECKED_AT_EXIT`] blocks.
+/// Checks the bins of the thread that ends the process, up to a bounded number of blocks.
 pub fn check_bins_at_exit() {
     if slot::heap() == 0 {
         return;
@@ -175,8 +180,9 @@ impl Heap {
         }
     }
 
-    /// Whether the first `steps` blocks of a settled bin form a sound list: each is a block of this bin, they form no circle, and the list
-    /// is as long as its count. The first `checked` of them are also compared with the marks of their spans.
+    /// Whether the first `steps` blocks of a settled bin form a sound list: each is a block of this bin, they form no
+    /// circle, and the list is as long as its count. The first `checked` of them are also compared with the marks of
+    /// their spans.
     fn is_sound(&self, class: usize, checked: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
         let steps = steps.min(held);
@@ -207,7 +213,8 @@ impl Heap {
         page_map::entry(block) == entry_for(self.anchor(), class)
     }
 
-    /// Returns the misuse that put `block` into this bin, as far as the marks of its span show it; `None` if they show none.
+    /// Returns the misuse that put `block` into this bin, as far as the marks of its span show it; `None` if they show
+    /// none.
     fn misuse_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         let run = lane.bump.get()..lane.end.get();
@@ -222,23 +229,24 @@ impl Heap {
         }
     }
 
-    /// Corrects the count of a settled bin to `length` blocks. The difference counts as popped: some of these blocks are lost, as if they
-    /// were in use, and others were not in use when they were freed.
+    /// Corrects the count of a settled bin to `length` blocks. The difference counts as popped: some of these blocks
+    /// are lost, as if they were in use, and others were not in use when they were freed.
     pub(super) fn correct_held(&self, class: usize, length: u32) {
         let lane = &self.lanes[class];
         let lost = lane.held.replace(length).wrapping_sub(length) as i32;
         lane.popped.add(i64::from(lost) as u64);
     }
 
-    /// Opens the circle that the list of a bin ends in, if there is one, behind its last block. Returns the block where the circle closed.
+    /// Opens the circle that the list of a bin ends in, if there is one, behind its last block. Returns the block where
+    /// the circle closed.
     fn open_circle(&self, class: usize) -> Option<usize> {
         let head = self.bins[class].head.load(Relaxed);
         let after = |block: usize| {
             // SAFETY: the page map says that this is a block of this bin.
             (block != 0 && self.is_in_bin(class, block)).then(|| unsafe { next_of(block) })
         };
-        // `fast` moves twice as fast as `slow` and meets it inside the circle. The entry of the circle is as far from the meeting point as
-        // from the head of the list.
+        // `fast` moves twice as fast as `slow` and meets it inside the circle. The entry of the circle is as far from
+        // the meeting point as from the head of the list.
         let (mut slow, mut fast) = (after(head)?, after(after(head)?)?);
         while slow != fast {
             (slow, fast) = (after(slow)?, after(after(fast)?)?);
@@ -259,9 +267,9 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Mends the list of a settled bin: opens a circle, takes out blocks that should not be there, cuts off the list before a pointer that
-    /// is no block, and counts again. Also mends the lists of spans that these blocks damaged. Called by the owner, or by the thread that
-    /// acts as the owner.
+    /// Mends the list of a settled bin: opens a circle, takes out blocks that should not be there, cuts off the list
+    /// before a pointer that is no block, and counts again. Also mends the lists of spans that these blocks damaged.
+    /// Called by the owner, or by the thread that acts as the owner.
     #[cold]
     #[inline(never)]
     pub(super) fn mend(&self, class: usize) {
@@ -287,8 +295,9 @@ impl Locked<'_> {
             let mut next = unsafe { next_of(block) };
             if let Some(wrong) = heap.misuse_in_bin(class, block) {
                 if matches!(wrong, Wrong::FreedTwice(..)) {
-                    // Either the block was linked into the bin while it was on its span's list, which damaged that list. Or it went back
-                    // to its span while the bin still led to it, and its link is part of the span's list.
+                    // Either the block was linked into the bin while it was on its span's list, which damaged that
+                    // list. Or it went back to its span while the bin still led to it, and its link is part of the
+                    // span's list.
                     if span_of(block).is_some_and(|span| span.is_linked(block)) {
                         next = 0;
                     } else {

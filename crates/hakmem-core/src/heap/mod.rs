@@ -1,7 +1,8 @@
 //! Thread heaps: the fast paths of `malloc` and `free`, and the slow paths behind them.
 //!
-//! An allocation goes down through `alloc` → `refill` → `backend::slabs`. A free goes through `free` → `remote` for a block of another
-//! heap, and through `flush` → `spans` for a full bin. `layout` says what a heap consists of, and which thread may touch which part.
+//! An allocation goes down through `alloc` → `refill` → `backend::slabs`. A free goes through `free` → `remote` for a
+//! block of another heap, and through `flush` → `spans` for a full bin. `layout` says what a heap consists of, and
+//! which thread may touch which part.
 
 mod notice;
 mod layout;

@@ -1,4 +1,5 @@
-//! Misuse that was noticed under the lock of a heap. A report is a system call, so it is made after the lock is released.
+//! Misuse that was noticed under the lock of a heap. A report is a system call, so it is made after the lock is
+//! released.
 
 use crate::base::guard::{self, Wrong};
 use core::cell::Cell;

@@ -1,4 +1,5 @@
-//! Ownership of heaps: a new thread adopts a heap from the pool or makes one; a thread that exits puts its heap into the pool.
+//! Ownership of heaps: a new thread adopts a heap from the pool or makes one; a thread that exits puts its heap into
+//! the pool.
 //!
 //! # Safety
 //! Only the thread that took a heap from the pool acts as its owner, until it puts the heap back.
@@ -26,8 +27,8 @@ pub fn start() {
     this_thread::call_at_exit(on_thread_exit);
 }
 
-/// Returns a heap for this thread to allocate from. `None` in a thread that is exiting, in a signal handler that interrupted a slow path,
-/// and when memory is out.
+/// Returns a heap for this thread to allocate from. `None` in a thread that is exiting, in a signal handler that
+/// interrupted a slow path, and when memory is out.
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Heap> {
@@ -35,7 +36,8 @@ fn attach() -> Option<&'static Heap> {
     this_thread::heap().or_else(|| if this_thread::is_exiting() || SlowPathMark::is_set() { None } else { adopt() })
 }
 
-/// Returns a heap for this thread to free with. `None` also in a thread that has no heap and has freed few blocks so far.
+/// Returns a heap for this thread to free with. `None` also in a thread that has no heap and has freed few blocks so
+/// far.
 #[cold]
 #[inline(never)]
 fn attach_for_free() -> Option<&'static Heap> {
@@ -50,18 +52,19 @@ fn adopt() -> Option<&'static Heap> {
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
     heap.reset_budget();
     this_thread::set_heap(heap);
-    // This comes after the slot is set: the scavenger concludes that an owner has ended if the owner's slot does not name the heap.
+    // This comes after the slot is set: the scavenger concludes that an owner has ended if the owner's slot does not
+    // name the heap.
     heap.set_status(Status::Owned);
     registry::note_owned();
-    // From here on this thread can allocate, and libc may allocate to arm the hook. If the hook cannot be armed, the scavenger returns the
-    // heap to the pool when it finds that the thread has ended.
+    // From here on this thread can allocate, and libc may allocate to arm the hook. If the hook cannot be armed, the
+    // scavenger returns the heap to the pool when it finds that the thread has ended.
     this_thread::arm_exit_hook(heap);
     wake_up::note_new_cache();
     Some(heap)
 }
 
-/// Takes a heap from the pool, or makes one, and stores the address of this thread's slot in it: a child forked by a signal handler needs
-/// to know which thread was taking the heap.
+/// Takes a heap from the pool, or makes one, and stores the address of this thread's slot in it: a child forked by a
+/// signal handler needs to know which thread was taking the heap.
 fn take_heap() -> Option<&'static Heap> {
     let heap = find_or_make()?;
     heap.slot_address.store(slot::address(), Release);
@@ -81,8 +84,8 @@ fn find_or_make() -> Option<&'static Heap> {
     Some(heap)
 }
 
-/// Calls `operation` with a heap from the pool, and returns the heap to the pool afterwards. For a thread that is exiting, and for a signal
-/// handler that interrupted a slow path of its thread.
+/// Calls `operation` with a heap from the pool, and returns the heap to the pool afterwards. For a thread that is
+/// exiting, and for a signal handler that interrupted a slow path of its thread.
 #[cold]
 pub(super) fn borrow<T>(operation: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
     let _mark = SlowPathMark::set();
@@ -116,8 +119,8 @@ unsafe extern "C" fn on_thread_exit(_anchor: *mut c_void) {
 }
 
 impl Heap {
-    /// Begins a slow path that allocates, in this thread's heap, which is adopted or made if the thread has none. `None` in a thread that is
-    /// exiting, in a signal handler that interrupted a slow path, and when memory is out.
+    /// Begins a slow path that allocates, in this thread's heap, which is adopted or made if the thread has none.
+    /// `None` in a thread that is exiting, in a signal handler that interrupted a slow path, and when memory is out.
     pub(super) fn for_slow_path() -> Option<SlowPath> {
         Heap::begin_with(attach)
     }

@@ -1,7 +1,8 @@
-//! The end of slow paths: tries again when memory is out, and answers pending demands, such as a limit that was reached.
+//! The end of slow paths: tries again when memory is out, and answers pending demands, such as a limit that was
+//! reached.
 //!
-//! This comes last, when the thread holds no lock and its heap is in no slow path: the program's own function may be called from here, and
-//! may allocate and free.
+//! This comes last, when the thread holds no lock and its heap is in no slow path: the program's own function may be
+//! called from here, and may allocate and free.
 
 use super::counters::live_bytes;
 use super::fork;
@@ -18,13 +19,14 @@ use crate::reclaim::purge::everything;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
-/// The shortest time between two collections of all threads' heaps, in milliseconds. A collection makes system calls for each thread, and
-/// a program may repeat a request that cannot be met.
+/// The shortest time between two collections of all threads' heaps, in milliseconds. A collection makes system calls
+/// for each thread, and a program may repeat a request that cannot be met.
 const COLLECT_INTERVAL_MS: u64 = 50;
 static LAST_COLLECTED: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the result of `allocate`, which allocates `size` bytes. If it fails, all free memory is released and `allocate` is called again;
-/// if that fails too, the program's function is called and `allocate` is called a last time. A step that cannot help is left out.
+/// Returns the result of `allocate`, which allocates `size` bytes. If it fails, all free memory is released and
+/// `allocate` is called again; if that fails too, the program's function is called and `allocate` is called a last
+/// time. A step that cannot help is left out.
 #[inline]
 pub(super) fn allocate_or_retry<T>(size: usize, allocate: impl Fn() -> Option<T>) -> Option<T> {
     let refusals = accounting::refusals();
@@ -110,7 +112,8 @@ fn flush_and_purge() {
     everything();
 }
 
-/// Flushes this thread's caches. Also flushes those of all waiting threads, unless that was done less than [`COLLECT_INTERVAL_MS`] ago.
+/// Flushes this thread's caches. Also flushes those of all waiting threads, unless that was done less than
+/// [`COLLECT_INTERVAL_MS`] ago.
 fn flush_caches() {
     let now = (kernel().now)();
     if now.wrapping_sub(LAST_COLLECTED.swap(now, Relaxed)) >= COLLECT_INTERVAL_MS {

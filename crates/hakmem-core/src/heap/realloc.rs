@@ -20,8 +20,8 @@ use crate::map::page_map;
 use core::ptr;
 use hakmem_os::slot;
 
-/// Whether a small block of this thread's heap may stay in place when its size becomes `size`: the size fits, and uses at least half of
-/// the block. False for any other block.
+/// Whether a small block of this thread's heap may stay in place when its size becomes `size`: the size fits, and uses
+/// at least half of the block. False for any other block.
 #[inline(always)]
 pub fn stays(block: *mut u8, size: usize) -> bool {
     let anchor = slot::heap();
@@ -39,8 +39,8 @@ fn fits_well(size: usize, usable: usize) -> bool {
     size <= usable && size >= usable / 2
 }
 
-/// Changes the size of a block of this allocator, and moves it if necessary. Returns null when memory is out; the block is then unchanged.
-/// `align`, a power of two, is the alignment that the block has and keeps.
+/// Changes the size of a block of this allocator, and moves it if necessary. Returns null when memory is out; the block
+/// is then unchanged. `align`, a power of two, is the alignment that the block has and keeps.
 ///
 /// # Safety
 /// `block` is a live block of this allocator, and the caller does not use it again unless null is returned.
@@ -94,8 +94,8 @@ unsafe fn reallocate_known(block: *mut u8, entry: usize, old: usize, size: usize
     new
 }
 
-/// Resizes the block at `address`, of `old` usable bytes, without a copy. Returns its new address. Returns `None` and changes nothing if
-/// that is not possible, or if a request of the new size gets a block of another kind.
+/// Resizes the block at `address`, of `old` usable bytes, without a copy. Returns its new address. Returns `None` and
+/// changes nothing if that is not possible, or if a request of the new size gets a block of another kind.
 fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -> Option<usize> {
     if is_small(entry) {
         return fits_well(size, old).then_some(address);

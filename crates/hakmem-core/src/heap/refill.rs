@@ -1,5 +1,5 @@
-//! Slow paths of bins: fills an empty bin from the inbox, the run, a listed span or a new span; and settles a bin that has taken its granted
-//! frees.
+//! Slow paths of bins: fills an empty bin from the inbox, the run, a listed span or a new span; and settles a bin that
+//! has taken its granted frees.
 //!
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
@@ -25,13 +25,15 @@ use hakmem_os::cpu::prefetch;
 
 /// Number of listed spans among which the fullest is chosen.
 const CANDIDATES: usize = 8;
-/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`TICKS_FOR_BIG`] of them.
+/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`TICKS_FOR_BIG`]
+/// of them.
 const TICKS: u32 = 32;
 pub(super) const TICKS_FOR_BIG: u32 = 8;
 
 impl Heap {
-    /// Allocates a block of `class` when the bin is empty, and the run is used up or freed blocks are available: from the inbox, from a
-    /// partly used span, from the run, or from a new span. The flag says whether the block is zero. `None` when memory is out.
+    /// Allocates a block of `class` when the bin is empty, and the run is used up or freed blocks are available: from
+    /// the inbox, from a partly used span, from the run, or from a new span. The flag says whether the block is zero.
+    /// `None` when memory is out.
     #[cold]
     #[inline(never)]
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
@@ -102,8 +104,9 @@ impl Heap {
             run.segment.spans[run.first + back].set_back(back);
         }
         self.take_run(class, span);
-        // From here on other threads can find the span, and touch it only under the lock; the owner set it up without the lock. This store
-        // pairs with the load in `page_map::entry`, so the other threads see the span as it is now.
+        // From here on other threads can find the span, and touch it only under the lock; the owner set it up without
+        // the lock. This store pairs with the load in `page_map::entry`, so the other threads see the span as it is
+        // now.
         page_map::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
@@ -119,8 +122,8 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Settles a bin that has taken as many frees as it was granted. Makes room if the bin has reached its limit, and empties it if the
-    /// class has spans that are not bought and the program uses no block of the class.
+    /// Settles a bin that has taken as many frees as it was granted. Makes room if the bin has reached its limit, and
+    /// empties it if the class has spans that are not bought and the program uses no block of the class.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
@@ -147,8 +150,9 @@ impl Heap {
         }
     }
 
-    /// Sets how many blocks the bin may hold. With `in_use` `None`, all spans are bought and the limit is policy's. Otherwise `in_use` blocks
-    /// keep the other spans in use, and the limit is twice that number, or the blocks of the bought spans if these are more.
+    /// Sets how many blocks the bin may hold. With `in_use` `None`, all spans are bought and the limit is policy's.
+    /// Otherwise `in_use` blocks keep the other spans in use, and the limit is twice that number, or the blocks of the
+    /// bought spans if these are more.
     fn set_limit(&self, class: usize, in_use: Option<u32>) {
         let (lane, most) = (&self.lanes[class], policy_limit(class));
         let limit = in_use.map_or(most, |in_use| {
@@ -169,7 +173,8 @@ impl Heap {
             }
             wake_up::notify();
         }
-        // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large blocks.
+        // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large
+        // blocks.
         if (is_full || length == TICKS_FOR_BIG && decay::has_excess()) && decay::is_due() {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }

@@ -20,7 +20,8 @@ static OWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes a heap without an owner; `None` when memory is out. The caller grants frees to its bins before they are used.
 pub(super) fn make() -> Option<&'static Heap> {
-    // SAFETY: zero is valid for all fields: numbers, null pointers, empty lists. Zero also means pooled, unlocked and not busy.
+    // SAFETY: zero is valid for all fields: numbers, null pointers, empty lists. Zero also means pooled, unlocked and
+    // not busy.
     let heap = unsafe { metadata::make::<Heap>() }?;
     huge_pages::note_heap();
     Some(heap)
@@ -31,7 +32,8 @@ pub(super) fn add(heap: &'static Heap) {
     let mut newest = NEWEST.load(Acquire);
     loop {
         heap.older.store(newest, Relaxed);
-        // Release: pairs with the Acquire load in `Heap::all`, so a thread that finds the heap in the list sees its fields.
+        // Release: pairs with the Acquire load in `Heap::all`, so a thread that finds the heap in the list sees its
+        // fields.
         match NEWEST.compare_exchange(newest, ptr::from_ref(heap).cast_mut(), AcqRel, Acquire) {
             Ok(_) => return,
             Err(now) => newest = now,

@@ -1,8 +1,9 @@
-//! Remote frees: blocks of another heap are collected in the remote cache and sent to their owner's inbox as chains. If the owner does not
-//! drain its inbox, the sender does.
+//! Remote frees: blocks of another heap are collected in the remote cache and sent to their owner's inbox as chains. If
+//! the owner does not drain its inbox, the sender does.
 //!
 //! # Safety
-//! Chains run through blocks that their users have freed; they belong to the sender until the exchange that pushes them onto the inbox.
+//! Chains run through blocks that their users have freed; they belong to the sender until the exchange that pushes them
+//! onto the inbox.
 
 use super::counters::count_stray_free;
 use super::entry::{anchor_in, class_in};
@@ -17,8 +18,9 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use hakmem_os::cpu::prefetch;
 use hakmem_os::vm::ADDRESS_BITS;
 
-/// A tag in the top bits of a block's second word, above the address that is to be prefetched. A block with the tag may be in a chain
-/// already: the receiver clears the word. Programs rarely store a value with this tag; if they do, a search of the chain decides.
+/// A tag in the top bits of a block's second word, above the address that is to be prefetched. A block with the tag may
+/// be in a chain already: the receiver clears the word. Programs rarely store a value with this tag; if they do, a
+/// search of the chain decides.
 const CHAIN_TAG: usize = 0x15A3D;
 
 /// The sender drains an inbox that holds more blocks or bytes than this.
@@ -34,8 +36,8 @@ fn is_tagged(word: usize) -> bool {
     word >> ADDRESS_BITS == CHAIN_TAG
 }
 
-/// Clears the second word of a received block, and returns the address in it: that of the block [`PREFETCH_DISTANCE`] links further. The
-/// address is arbitrary in a block that a thread without a heap sent.
+/// Clears the second word of a received block, and returns the address in it: that of the block [`PREFETCH_DISTANCE`]
+/// links further. The address is arbitrary in a block that a thread without a heap sent.
 ///
 /// # Safety
 /// The block was received from the inbox and is at least two words long.
@@ -49,7 +51,8 @@ pub(super) unsafe fn take_prefetch_hint(block: usize) -> usize {
 }
 
 impl Heap {
-    /// Frees `block`, whose page map entry names another heap than `mine`. `mine` is this thread's heap, or `None` if it has none.
+    /// Frees `block`, whose page map entry names another heap than `mine`. `mine` is this thread's heap, or `None` if
+    /// it has none.
     ///
     /// # Safety
     /// `block` is a block of the heap that the entry names, and its user has freed it.
@@ -66,10 +69,13 @@ impl Heap {
         if !may_begin_at(class, block) {
             return misuse::report_misuse("free", block as *mut u8);
         }
-        // SAFETY: the block has a second word.
-        let may_be_sent =
-            if size >= 16 { is_tagged(unsafe { next_of(second_word(block)) }) } else { list.has_recent(block) };
-        if may_be_sent && list.contains(block) {
+        let may_be_in_chain = if size >= 16 {
+            // SAFETY: the block has a second word.
+            is_tagged(unsafe { next_of(second_word(block)) })
+        } else {
+            list.has_recent(block)
+        };
+        if may_be_in_chain && list.contains(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }

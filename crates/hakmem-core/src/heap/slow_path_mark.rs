@@ -1,7 +1,9 @@
-//! The mark of a thread that is in a slow path without a heap: it has no heap, adopts one, puts one into the pool, or works on shared state.
+//! The mark of a thread that is in a slow path without a heap: it has no heap, adopts one, puts one into the pool, or
+//! works on shared state.
 //!
-//! A slow path in the thread's own heap marks that heap as busy instead. Both marks tell a signal handler, and a child process that it
-//! forks, that an interrupted slow path continues when the handler returns: they must not touch the state that it uses.
+//! A slow path in the thread's own heap marks that heap as busy instead. Both marks tell a signal handler, and a child
+//! process that it forks, that an interrupted slow path continues when the handler returns: they must not touch the
+//! state that it uses.
 
 use hakmem_os::slot;
 

@@ -1,4 +1,5 @@
-//! Puts blocks back into their spans, and retires a span whose blocks are all back; under the lock of the heap that owns the span.
+//! Puts blocks back into their spans, and retires a span whose blocks are all back; under the lock of the heap that
+//! owns the span.
 //!
 //! # Safety
 //! Blocks that go to a span are free.
@@ -11,8 +12,8 @@ use crate::base::accounting;
 use hakmem_os::vm::PAGE;
 
 impl Locked<'_> {
-    /// Puts a received block of `class` back into its span. Returns whether the block's link, which the caller read before, still leads to
-    /// the next received block.
+    /// Puts a received block of `class` back into its span. Returns whether the block's link, which the caller read
+    /// before, still leads to the next received block.
     ///
     /// # Safety
     /// `block` is a free block of this heap.
@@ -30,8 +31,8 @@ impl Locked<'_> {
         }
     }
 
-    /// Puts a block back into its span. If the span refuses the block, the misuse is noted for a report, and the error says whether the
-    /// block's link, which the caller read before, still leads to the next block of the caller's list.
+    /// Puts a block back into its span. If the span refuses the block, the misuse is noted for a report, and the error
+    /// says whether the block's link, which the caller read before, still leads to the next block of the caller's list.
     ///
     /// # Safety
     /// `block` is a free block of this heap.
@@ -54,8 +55,8 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Puts a block back into its span after all checks, for a block that the batch call did not take. If the span refuses the block, the
-    /// misuse is noted for a report.
+    /// Puts a block back into its span after all checks, for a block that the batch call did not take. If the span
+    /// refuses the block, the misuse is noted for a report.
     ///
     /// # Safety
     /// `block` is a block of this span, and is free if it is not refused.

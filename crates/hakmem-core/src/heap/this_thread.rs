@@ -30,9 +30,10 @@ static REGISTERED: AtomicBool = AtomicBool::new(false);
 const EXITING: usize = 1;
 /// Added to the state for each free of a thread without a heap.
 const FREED_ONCE: usize = 2;
-/// A thread that only frees gets a heap after this many frees: from then on, sending the blocks one by one costs more than a heap. A
-/// thread with fewer frees may be exiting: the C library frees the thread's own blocks, and those of some cached stacks that it drops, after
-/// the last exit hook, and a heap adopted at that point would not return to the pool.
+/// A thread that only frees gets a heap after this many frees: from then on, sending the blocks one by one costs more
+/// than a heap. A thread with fewer frees may be exiting: the C library frees the thread's own blocks, and those of
+/// some cached stacks that it drops, after the last exit hook, and a heap adopted at that point would not return to the
+/// pool.
 const FREES_WITHOUT_HEAP: usize = 64;
 
 /// Returns this thread's heap, also while the scavenger has cleared the slot; `None` if the thread has none.
@@ -79,7 +80,8 @@ pub(super) fn is_exiting() -> bool {
     slot::state() == EXITING
 }
 
-/// Counts a free of a thread without a heap. Returns whether the thread has freed so few blocks that it stays without one.
+/// Counts a free of a thread without a heap. Returns whether the thread has freed so few blocks that it stays without
+/// one.
 pub(super) fn frees_without_heap() -> bool {
     let state = slot::state();
     let few = state != EXITING && state < FREED_ONCE * FREES_WITHOUT_HEAP;

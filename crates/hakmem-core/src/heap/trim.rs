@@ -1,4 +1,5 @@
-//! Releasing everything on request: flushes this thread's heap and those of waiting threads, drains all inboxes, and purges free memory.
+//! Releasing everything on request: flushes this thread's heap and those of waiting threads, drains all inboxes, and
+//! purges free memory.
 
 use super::access::SlowPath;
 use super::fork;
@@ -9,7 +10,8 @@ use crate::base::wake_up;
 use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
 
-/// Releases all free memory to the system, including the caches of this thread and of waiting threads. Returns whether any was released.
+/// Releases all free memory to the system, including the caches of this thread and of waiting threads. Returns whether
+/// any was released.
 pub fn trim() -> bool {
     fork::repair_if_forked();
     let _mark = SlowPathMark::set();
@@ -21,7 +23,8 @@ pub fn trim() -> bool {
     everything()
 }
 
-/// Flushes this thread's heap and the heaps of waiting threads, drains the inboxes of all heaps, and opens holes in all spans.
+/// Flushes this thread's heap and the heaps of waiting threads, drains the inboxes of all heaps, and opens holes in all
+/// spans.
 pub fn collect() {
     fork::repair_if_forked();
     let _mark = SlowPathMark::set();
@@ -31,8 +34,8 @@ pub fn collect() {
     drop(mine);
 }
 
-/// Flushes this thread's heap, if it has one, and drains the inboxes of all others. The caller keeps the returned slow path alive as long as
-/// it visits heaps, so that a signal handler does not use the heap meanwhile.
+/// Flushes this thread's heap, if it has one, and drains the inboxes of all others. The caller keeps the returned slow
+/// path alive as long as it visits heaps, so that a signal handler does not use the heap meanwhile.
 fn flush() -> Option<SlowPath> {
     let mine = Heap::if_present();
     if let Some(heap) = &mine {

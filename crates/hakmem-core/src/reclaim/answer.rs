@@ -8,8 +8,8 @@ use crate::backend::purge::Purge;
 use crate::base::demand::{IDLE, LIMIT, NEW_PEAK, THREAD_ENDED, TIME};
 use hakmem_os::kernel::kernel;
 
-/// Releases the memory that the bits of `demand` ask for. While another thread holds the purge lock only a limit is answered, since that
-/// thread releases the same memory.
+/// Releases the memory that the bits of `demand` ask for. While another thread holds the purge lock only a limit is
+/// answered, since that thread releases the same memory.
 pub fn answer(demand: u32) {
     if demand & LIMIT != 0 {
         everything();

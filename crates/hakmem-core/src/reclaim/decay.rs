@@ -1,11 +1,11 @@
 //! The decay: decides when free memory goes back without a request, and how much of it. `answer` releases it.
 //!
-//! - A *pass* is made twice in the decay time. It purges memory that the pass before found free already. So free memory stays resident for
-//!   at least half the decay time and at most all of it.
-//! - A *trim* is made between passes, once the free memory is more than half of the used memory (`accounting::used`). It purges the free
-//!   memory beyond a third of the used memory; when a thread has ended, beyond a sixteenth. So a program that turns to other work has a
-//!   lower peak. But a program may need the same memory again at once, and then pays for each page a second time. A budget bounds this
-//!   cost to a hundredth of the elapsed time.
+//! - A *pass* is made twice in the decay time. It purges memory that the pass before found free already. So free memory
+//!   stays resident for at least half the decay time and at most all of it.
+//! - A *trim* is made between passes, once the free memory is more than half of the used memory (`accounting::used`).
+//!   It purges the free memory beyond a third of the used memory; when a thread has ended, beyond a sixteenth. So a
+//!   program that turns to other work has a lower peak. But a program may need the same memory again at once, and then
+//!   pays for each page a second time. A budget bounds this cost to a hundredth of the elapsed time.
 //!
 //! The budget grows with the time since the last trim, up to a bound:
 //!
@@ -15,8 +15,8 @@
 //!   BYTES_PER_MS: 16 KiB, less with a long decay time         MOST_BUDGET: 4 MiB
 //! ```
 //!
-//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the third, a trim
-//! purges 1.6 MiB.
+//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the
+//! third, a trim purges 1.6 MiB.
 
 use crate::backend::availability;
 use crate::backend::large_cache;
@@ -42,7 +42,8 @@ const BYTES_PER_MS: usize = 16 << 10;
 const MOST_BUDGET: usize = 4 << 20;
 
 static LAST_PASS: AtomicU64 = AtomicU64::new(0);
-/// When the last trim was made; before the first trim, when the first pass was made, which is soon after the process started.
+/// When the last trim was made; before the first trim, when the first pass was made, which is soon after the process
+/// started.
 static LAST_TRIM: AtomicU64 = AtomicU64::new(0);
 /// The budget that the last trim left.
 static BUDGET_LEFT: AtomicUsize = AtomicUsize::new(0);
@@ -89,7 +90,8 @@ fn budget(now: u64) -> usize {
     BUDGET_LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST_BUDGET)
 }
 
-/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the used memory; 0 if they are too few.
+/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the used memory; 0 if they
+/// are too few.
 pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
     let most = excess(part).min(budget(now));
     if most < LEAST_TRIM { 0 } else { most }
@@ -97,7 +99,8 @@ pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
 
 /// Notes a trim that released `bytes`.
 pub(super) fn note_trim(now: u64, bytes: usize) {
-    // A trim that could release nothing, because all was one large mapping for example, spends budget too: this delays the next attempt.
+    // A trim that could release nothing, because all was one large mapping for example, spends budget too: this delays
+    // the next attempt.
     BUDGET_LEFT.store(budget(now).saturating_sub(bytes.max(LEAST_TRIM)), Relaxed);
     LAST_TRIM.store(now, Relaxed);
 }

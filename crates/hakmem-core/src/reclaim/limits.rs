@@ -5,12 +5,14 @@
 //! | the soft limit; the limit of the control group; memory pressure | each pass releases all free memory, caches are short, the program's function is called |
 //! | the hard limit | all free memory is released; if that is not enough, the program's function is called; then the allocation fails |
 //!
-//! The scavenger reads the system's limits, since it has file descriptors of its own. It reads them only in a large process; at most once a
-//! second, or once in ten seconds if this process brings no limit nearer; and not if the settings forbid it, or if the program has
-//! installed a filter of system calls, which might end the process for opening a file. The program can read them by [`read`].
+//! The scavenger reads the system's limits, since it has file descriptors of its own. It reads them only in a large
+//! process; at most once a second, or once in ten seconds if this process brings no limit nearer; and not if the
+//! settings forbid it, or if the program has installed a filter of system calls, which might end the process for
+//! opening a file. The program can read them by [`read`].
 //!
 //! # Safety
-//! Records and snapshots come from `metadata` and are never unmapped. The program's function is called as its registration allows.
+//! Records and snapshots come from `metadata` and are never unmapped. The program's function is called as its
+//! registration allows.
 
 use super::purge::everything;
 use crate::base::accounting::{self, UNLIMITED};
@@ -31,10 +33,11 @@ use hakmem_os::process;
 
 /// A process that uses less than this does not read the system's limits.
 pub const LARGE_PROCESS: usize = 64 << 20;
-/// Milliseconds between two readings of the system's limits, and between two calls of the program's function while a limit stays reached.
+/// Milliseconds between two readings of the system's limits, and between two calls of the program's function while a
+/// limit stays reached.
 const READING_INTERVAL_MS: u64 = 1000;
-/// Milliseconds between two readings in a process that does not grow and is far from any limit. Other processes may grow, and limits may
-/// change.
+/// Milliseconds between two readings in a process that does not grow and is far from any limit. Other processes may
+/// grow, and limits may change.
 const CALM_READING_INTERVAL_MS: u64 = 10 * READING_INTERVAL_MS;
 
 /// The last reading: `high`, `max`, `limit`, `used` and `pressure` of [`Reading`].
@@ -93,7 +96,8 @@ pub fn set(soft: usize, hard: usize) -> bool {
     true
 }
 
-/// Returns the limits and their counters. Reads the system's limits again, for which the calling thread opens files for a moment.
+/// Returns the limits and their counters. Reads the system's limits again, for which the calling thread opens files for
+/// a moment.
 pub fn read() -> Limits {
     if !wake_up::is_shut_in() {
         read_system();
@@ -131,8 +135,8 @@ pub fn read_system_if_due() {
     }
 }
 
-/// Releases all free memory and shortens the caches while a limit is reached, and restores the usual caches when none is. Called once per
-/// purge pass. Never calls the program's function.
+/// Releases all free memory and shortens the caches while a limit is reached, and restores the usual caches when none
+/// is. Called once per purge pass. Never calls the program's function.
 pub fn enforce() {
     let (now, used) = ((kernel().now)(), accounting::used());
     if used >= LARGE_PROCESS && is_past(&LAST_READING, now, reading_interval(used)) {
@@ -161,8 +165,9 @@ fn reading_interval(used: usize) -> u64 {
     }
 }
 
-/// Whether this process may have come nearer to the limit since the last reading `system`. It uses `used` bytes now, and used `used_at_reading`
-/// bytes at that time. Growth counts if it is more than a sixteenth: with an eighth of the limit left, less growth cannot reach it.
+/// Whether this process may have come nearer to the limit since the last reading `system`. It uses `used` bytes now,
+/// and used `used_at_reading` bytes at that time. Growth counts if it is more than a sixteenth: with an eighth of the
+/// limit left, less growth cannot reach it.
 fn needs_reading(used: usize, used_at_reading: usize, system: &Reading) -> bool {
     used > used_at_reading + used_at_reading / 16 || system.is_near()
 }
@@ -248,12 +253,12 @@ fn restore_caches() {
     }
 }
 
-/// The type of the program's function. Its parameters are the registered argument, the used bytes, and the limit that was reached: 0 for
-/// pressure, or if the system refused memory.
+/// The type of the program's function. Its parameters are the registered argument, the used bytes, and the limit that
+/// was reached: 0 for pressure, or if the system refused memory.
 pub type Call = unsafe extern "C" fn(argument: *mut c_void, used: usize, limit: usize);
 
-/// A function that was registered, with its argument. A record is never changed or unmapped, so a caller always has a function and the
-/// argument that belongs to it.
+/// A function that was registered, with its argument. A record is never changed or unmapped, so a caller always has a
+/// function and the argument that belongs to it.
 #[derive(Clone, Copy)]
 struct Registered {
     call: Option<Call>,
@@ -264,14 +269,16 @@ struct Registered {
 static REGISTERED: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
 /// The list of all records, latest first, so that a pair that is registered again takes no new memory.
 static NEWEST: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
-/// The number of the process in which a call of the program's function is under way, 0 for none. A child forked during a call has another
-/// number, so it may call.
+/// The number of the process in which a call of the program's function is under way, 0 for none. A child forked during
+/// a call has another number, so it may call.
 static NOTIFYING: AtomicU32 = AtomicU32::new(0);
 
-/// Registers the program's function in place of the previous one; `None` removes it. Returns false when there is no memory for the record.
+/// Registers the program's function in place of the previous one; `None` removes it. Returns false when there is no
+/// memory for the record.
 ///
 /// # Safety
-/// Any thread may call `call` with `argument` at any time, until another function is registered and all calls under way have ended.
+/// Any thread may call `call` with `argument` at any time, until another function is registered and all calls under way
+/// have ended.
 pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
     let argument = argument as usize;
     // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
@@ -292,7 +299,8 @@ pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
 
 fn remember(call: Option<Call>, argument: usize, older: Option<&'static Registered>) -> Option<&'static Registered> {
     let record = metadata::place(Registered { call, argument, older })?;
-    // A record that another thread adds at the same time may drop out of the list. Its pair takes memory again if it is registered again.
+    // A record that another thread adds at the same time may drop out of the list. Its pair takes memory again if it is
+    // registered again.
     NEWEST.store(ptr::from_ref(record).cast_mut(), Release);
     Some(record)
 }
@@ -304,20 +312,20 @@ pub fn notify() {
     call(reached().unwrap_or(if soft == UNLIMITED { 0 } else { soft }));
 }
 
-/// Counts an allocation that fails at the hard limit, if `at_limit`, or would fail without the program's function. A failure because the
-/// system has no memory is not counted.
+/// Counts an allocation that fails at the hard limit, if `at_limit`, or would fail without the program's function. A
+/// failure because the system has no memory is not counted.
 pub fn note_failure(at_limit: bool) {
     FAILURES.fetch_add(usize::from(at_limit), Relaxed);
 }
 
-/// Calls the program's function for an allocation that fails, at the hard limit if `at_limit`. Returns whether it was called, so that the
-/// allocation is worth another attempt.
+/// Calls the program's function for an allocation that fails, at the hard limit if `at_limit`. Returns whether it was
+/// called, so that the allocation is worth another attempt.
 pub fn notify_of_failure(at_limit: bool) -> bool {
     call(if at_limit { accounting::limits().1 } else { 0 })
 }
 
-/// Calls the program's function, unless a call is under way in this process, so calls do not recurse. Returns whether it was called. Keeps
-/// `errno`.
+/// Calls the program's function, unless a call is under way in this process, so calls do not recurse. Returns whether
+/// it was called. Keeps `errno`.
 fn call(limit: usize) -> bool {
     // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
     let Some(record) = (unsafe { REGISTERED.load(Acquire).as_ref() }) else { return false };

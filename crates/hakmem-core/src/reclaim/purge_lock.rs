@@ -1,7 +1,8 @@
-//! The purge lock: one thread at a time releases memory: the scavenger, a thread at the end of a slow path, or a caller of `malloc_trim`.
+//! The purge lock: one thread at a time releases memory: the scavenger, a thread at the end of a slow path, or a caller
+//! of `malloc_trim`.
 //!
-//! A thread that finds the lock taken skips its pass, since the holder makes one. `malloc_trim` waits, since memory that another thread is
-//! purging is still resident until that thread has finished.
+//! A thread that finds the lock taken skips its pass, since the holder makes one. `malloc_trim` waits, since memory
+//! that another thread is purging is still resident until that thread has finished.
 
 use hakmem_os::atomic::{
     AtomicU32,
@@ -9,7 +10,8 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::futex;
 
-/// The longest wait for the lock. In a signal handler this thread itself may hold the lock, so an unlimited wait could not end.
+/// The longest wait for the lock. In a signal handler this thread itself may hold the lock, so an unlimited wait could
+/// not end.
 const LONGEST_WAIT_MS: u64 = 1000;
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);

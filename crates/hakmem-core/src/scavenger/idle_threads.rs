@@ -1,12 +1,12 @@
 //! Empties the heaps of idle threads, and returns the heaps of threads that have ended to the pool.
 //!
-//! Only the owner touches its bins and runs, without a lock. The scavenger may act as the owner only while the owner is proved to be outside
-//! the allocator, and cannot enter it again without the heap's lock:
+//! Only the owner touches its bins and runs, without a lock. The scavenger may act as the owner only while the owner is
+//! proved to be outside the allocator, and cannot enter it again without the heap's lock:
 //!
-//! 1. The owner is blocked in a system call, outside any signal handler, at two looks, and did not run between them (`hakmem_os::task`). So
-//!    it is in no fast path, and in no slow path unless the heap is busy.
-//! 2. The scavenger cleared the owner's slot between the looks. When the owner runs again, its next call finds no heap, takes the slow
-//!    path, and waits there for the lock.
+//! 1. The owner is blocked in a system call, outside any signal handler, at two looks, and did not run between them
+//!    (`hakmem_os::task`). So it is in no fast path, and in no slow path unless the heap is busy.
+//! 2. The scavenger cleared the owner's slot between the looks. When the owner runs again, its next call finds no heap,
+//!    takes the slow path, and waits there for the lock.
 //!
 //! ```text
 //!   Owned --slot about to be cleared--> Suspect --proved--> Taken
@@ -14,17 +14,18 @@
 //!     +---- not proved --------------------+--- comes back ---+
 //! ```
 //!
-//! A taken heap still belongs to its thread: no other thread allocates from it. Only the scavenger makes a heap Suspect, and the owner makes
-//! it Owned when it comes back. So if the scavenger still finds the heap Suspect, the owner has not come back.
+//! A taken heap still belongs to its thread: no other thread allocates from it. Only the scavenger makes a heap
+//! Suspect, and the owner makes it Owned when it comes back. So if the scavenger still finds the heap Suspect, the
+//! owner has not come back.
 //!
-//! The kernel reuses the numbers of threads, and the C library the addresses of their slots. The third word of a slot identifies the thread:
-//! it holds the anchor of the thread's heap for as long as the thread owns that heap. The scavenger clears a slot only if its third word
-//! is the heap's anchor. If it is anything else, or the slot is not mapped any more, the owner has ended without its exit hook, and the
-//! heap goes back to the pool.
+//! The kernel reuses the numbers of threads, and the C library the addresses of their slots. The third word of a slot
+//! identifies the thread: it holds the anchor of the thread's heap for as long as the thread owns that heap. The
+//! scavenger clears a slot only if its third word is the heap's anchor. If it is anything else, or the slot is not
+//! mapped any more, the owner has ended without its exit hook, and the heap goes back to the pool.
 //!
 //! # Safety
-//! Zeroing the first two words of a slot is harmless to a running thread: its next call takes the slow path and finds its heap by the third
-//! word.
+//! Zeroing the first two words of a slot is harmless to a running thread: its next call takes the slow path and finds
+//! its heap by the third word.
 
 use crate::base::wake_up;
 use crate::heap::{Heap, Status, put_into_pool};
@@ -44,8 +45,8 @@ pub struct Found {
     pub left: usize,
 }
 
-/// Drains every inbox, and empties the heaps of waiting threads: with `all` of all waiting threads, otherwise of those that neither
-/// allocated nor freed since the last call. Called by the scavenger.
+/// Drains every inbox, and empties the heaps of waiting threads: with `all` of all waiting threads, otherwise of those
+/// that neither allocated nor freed since the last call. Called by the scavenger.
 pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
     let mut found = Found::default();
     for heap in Heap::all() {
@@ -77,7 +78,8 @@ impl Heap {
         parts.fold(self.ticks.get() as usize, |all, part| all.rotate_left(5) ^ part)
     }
 
-    /// Empties this heap if its thread waits for work, or returns it to the pool if its thread has ended. Returns whether it did either.
+    /// Empties this heap if its thread waits for work, or returns it to the pool if its thread has ended. Returns
+    /// whether it did either.
     fn take(&'static self, memory: &Memory) -> bool {
         let adoption = self.adoptions.load(Acquire);
         let (thread, place) = (self.thread.load(Acquire), self.slot_address.load(Acquire));
@@ -99,12 +101,14 @@ impl Heap {
             }
             self.set_status(Status::Suspect);
         }
-        // SAFETY: a word that holds this anchor is the third word of a slot, or of a former slot in memory that waits for a new thread.
+        // SAFETY: a word that holds this anchor is the third word of a slot, or of a former slot in memory that waits
+        // for a new thread.
         let cleared = unsafe { memory.clear(place, self.anchor()) } == Cleared::Yes;
         // The slot is cleared before the second look at the owner.
         fence(SeqCst);
         let proved = cleared && task::still_blocked(thread, switches);
-        // The lock may be held by the owner, which is coming back, or by a thread that drains the inbox. Neither holds it for long.
+        // The lock may be held by the owner, which is coming back, or by a thread that drains the inbox. Neither holds
+        // it for long.
         let locked = self.lock_as_visitor();
         if self.status() != Status::Suspect {
             return false;
@@ -120,11 +124,12 @@ impl Heap {
         true
     }
 
-    /// Whether this heap still belongs to the thread that owned it when `adoption` was read, and has one of these states. Called under the
-    /// lock.
+    /// Whether this heap still belongs to the thread that owned it when `adoption` was read, and has one of these
+    /// states. Called under the lock.
     fn is_still(&self, adoption: u32, states: &[Status]) -> bool {
-        // The status is read first: it pairs with the store in `adopt`, where a thread without the lock counts its adoption and then sets
-        // the status. In the other order the count read could be the old one and the status the new one.
+        // The status is read first: it pairs with the store in `adopt`, where a thread without the lock counts its
+        // adoption and then sets the status. In the other order the count read could be the old one and the status the
+        // new one.
         states.contains(&self.status()) && self.adoptions.load(Relaxed) == adoption
     }
 
@@ -139,7 +144,8 @@ impl Heap {
         }
     }
 
-    /// Puts the heap of a thread that has ended into the pool, if it still belongs to that thread. Returns whether it did.
+    /// Puts the heap of a thread that has ended into the pool, if it still belongs to that thread. Returns whether it
+    /// did.
     fn pool_heap_of_ended_thread(&'static self, adoption: u32) -> bool {
         {
             let Some(locked) = self.try_lock() else { return false };

@@ -1,12 +1,13 @@
 //! The scavenger: a thread that releases memory while the program itself does not call the allocator.
 //!
-//! At each look the scavenger purges memory that was free for the decay time, and empties the heap of every thread that waits for work and
-//! did not allocate or free since the last look. It also reads the system's limits. On request (`wake_up::request_flush`) it empties the
-//! heaps of all waiting threads.
+//! At each look the scavenger purges memory that was free for the decay time, and empties the heap of every thread that
+//! waits for work and did not allocate or free since the last look. It also reads the system's limits. On request
+//! (`wake_up::request_flush`) it empties the heaps of all waiting threads.
 //!
-//! When nothing is left to do the scavenger sleeps until a slow path wakes it. While the remaining heaps belong to running threads, it looks
-//! less and less often. When it is woken several times in a row for memory that is in use again at its next look (a *false alarm*), it
-//! looks half as often, and sleeps only after some further looks: sleeping and being woken at once would cost system calls for nothing.
+//! When nothing is left to do the scavenger sleeps until a slow path wakes it. While the remaining heaps belong to
+//! running threads, it looks less and less often. When it is woken several times in a row for memory that is in use
+//! again at its next look (a *false alarm*), it looks half as often, and sleeps only after some further looks: sleeping
+//! and being woken at once would cost system calls for nothing.
 //!
 //! The scavenger has no thread-local slot, so nothing here may allocate or free blocks.
 
@@ -32,12 +33,14 @@ const SHORTEST_INTERVAL_MS: u64 = 50;
 /// The longest sleep while the remaining heaps belong to running threads, as a multiple of the time between two looks.
 const LONGEST_SLEEP_FACTOR: u64 = 16;
 
-/// While alarms are false the time between two looks is this many times as long. More would delay the release in an idle process.
+/// While alarms are false the time between two looks is this many times as long. More would delay the release in an
+/// idle process.
 const LONG_NAP_FACTOR: u64 = 2;
 /// At most this many false alarms in a row are counted. Each after the first delays the next sleep by one look.
 const MOST_FALSE_ALARMS: u64 = 8;
 
-/// Further looks after the last one that released something: a span must be seen unchanged at two looks before its holes are opened.
+/// Further looks after the last one that released something: a span must be seen unchanged at two looks before its
+/// holes are opened.
 const LOOKS_AFTER_WORK: u64 = 3;
 
 /// Allows the scavenger to be started.
@@ -47,7 +50,8 @@ pub fn allow() {
 
 /// Starts the scavenger. Returns whether it runs.
 fn start() -> bool {
-    // A program with more rights than its user drops them thread by thread, so no thread is started that it does not know of.
+    // A program with more rights than its user drops them thread by thread, so no thread is started that it does not
+    // know of.
     !process::is_secure() && helper::start(run, metadata::note_mapped)
 }
 
