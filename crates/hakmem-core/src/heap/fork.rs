@@ -123,7 +123,7 @@ fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
     if mine.is_none() {
         this_thread::clear_heap();
     }
-    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.contains(span)));
+    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.holds_span(span)));
     if !in_slow_path {
         finish_openings();
         large_cache::after_fork_in_child();

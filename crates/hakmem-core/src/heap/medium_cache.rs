@@ -74,7 +74,7 @@ impl MediumCache {
     }
 
     /// Whether this block is cached.
-    pub(super) fn contains(&self, span: &Span) -> bool {
+    pub(super) fn holds_span(&self, span: &Span) -> bool {
         self.blocks().any(|(_, other)| core::ptr::eq(other, span))
     }
 

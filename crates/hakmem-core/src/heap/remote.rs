@@ -75,7 +75,7 @@ impl Heap {
         } else {
             list.has_recent(block)
         };
-        if may_be_in_chain && list.contains(block) {
+        if may_be_in_chain && list.is_in_chain(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }
@@ -168,7 +168,7 @@ impl RemoteList {
 
     /// Whether `block` is in the chain that waits to be sent.
     #[cold]
-    fn contains(&self, block: usize) -> bool {
+    fn is_in_chain(&self, block: usize) -> bool {
         let mut at = self.first.get();
         for _ in 0..self.count.get() {
             if at == block {
