@@ -83,8 +83,8 @@ pub(crate) const ANCHOR: usize = 2048;
 ///   spare  =  sum over the listed spans of (free + away + capacity - carved)
 /// ```
 ///
-/// For example: one listed span of 100 blocks, 60 of them carved, 20 on its list and 5 in holes, gives 20 + 5 + 100 -
-/// 60 = 65.
+/// For example: one listed span of 100 blocks has 60 carved blocks, 20 of them on its list and 5 in holes. So `spare` is
+/// 20 + 5 + 100 - 60 = 65.
 #[repr(C)]
 pub struct Lane {
     /// The next block of the run, and the end of the run. They are equal when the run is used up.

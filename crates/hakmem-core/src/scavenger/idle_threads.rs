@@ -82,18 +82,18 @@ impl Heap {
     /// whether it did either.
     fn take(&'static self, memory: &Memory) -> bool {
         let adoption = self.adoptions.load(Acquire);
-        let (thread, place) = (self.thread.load(Acquire), self.slot_address.load(Acquire));
-        if place == 0 {
+        let (thread, address) = (self.thread.load(Acquire), self.slot_address.load(Acquire));
+        if address == 0 {
             return false;
         }
-        if memory.word(place + slot::STATE) != Some(self.anchor()) {
+        if memory.word(address + slot::STATE) != Some(self.anchor()) {
             return self.pool_heap_of_ended_thread(adoption);
         }
         // This saves the system calls for a busy heap. The check that decides is made under the lock.
         if self.status() != Status::Owned || self.busy.load(Relaxed) {
             return false;
         }
-        let Some(switches) = task::blocked(thread, place, memory) else { return false };
+        let Some(switches) = task::blocked(thread, address, memory) else { return false };
         {
             let Some(_locked) = self.try_lock() else { return false };
             if !self.is_still(adoption, &[Status::Owned]) || self.busy.load(Acquire) {
@@ -103,7 +103,7 @@ impl Heap {
         }
         // SAFETY: a word that holds this anchor is the third word of a slot, or of a former slot in memory that waits
         // for a new thread.
-        let cleared = unsafe { memory.clear(place, self.anchor()) } == Cleared::Yes;
+        let cleared = unsafe { memory.clear(address, self.anchor()) } == Cleared::Yes;
         // The slot is cleared before the second look at the owner.
         fence(SeqCst);
         let proved = cleared && task::still_blocked(thread, switches);
@@ -137,10 +137,10 @@ impl Heap {
     fn force_slow_path(&self, memory: &Memory) {
         // While this thread holds the lock the owner cannot finish its exit hook, so its slot stays mapped.
         let Some(_locked) = self.try_lock() else { return };
-        let place = self.slot_address.load(Relaxed);
-        if place != 0 && self.status() == Status::Owned && !self.busy.load(Relaxed) {
+        let address = self.slot_address.load(Relaxed);
+        if address != 0 && self.status() == Status::Owned && !self.busy.load(Relaxed) {
             // SAFETY: as in `take`; a running thread finds its heap by the third word.
-            unsafe { memory.clear(place, self.anchor()) };
+            unsafe { memory.clear(address, self.anchor()) };
         }
     }
 
