@@ -81,7 +81,7 @@ fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
     {
         return resized.cast();
     }
-    heap::name_misuse("realloc", block.cast());
+    heap::report_misuse("realloc", block.cast());
     overflow()
 }
 
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     let size = heap::usable_size(block.cast());
     let libcs = || (page_map::entry(block as usize) == 0).then(|| foreign::usable_size(block.cast())).flatten();
     size.or_else(libcs).unwrap_or_else(|| {
-        heap::name_misuse("malloc_usable_size", block.cast());
+        heap::report_misuse("malloc_usable_size", block.cast());
         0
     })
 }

@@ -87,7 +87,7 @@ macro_rules! delete_sized {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(block: *mut c_void, size: usize) {
             // SAFETY: the caller's.
-            unsafe { heap::free_asked_for(block.cast(), size) }
+            unsafe { heap::free_with_size(block.cast(), size) }
         }
     )*};
 }

@@ -176,7 +176,7 @@ fn warn_ignored<'a>(
 /// Looks for blocks freed twice, and prints the statistics if a setting asks for them. It is called when the program
 /// ends. It unmaps nothing, because destructors of other libraries run later.
 pub fn end() {
-    heap::look_through_bins();
+    heap::check_bins_at_exit();
     let mode = REPORT.load(Relaxed);
     if mode == 0 {
         return;

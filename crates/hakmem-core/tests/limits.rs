@@ -122,8 +122,8 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
         free(&mut blocks, 20);
         clock::turn(usual.decay_ms);
         // The first pass gives back what is free, and the next one finds that it was enough.
-        limits::follow();
-        limits::follow();
+        limits::enforce();
+        limits::enforce();
         assert_eq!((*policy::current(), limits::read().short_caches), (usual, 0), "round {round}");
     }
     free(&mut blocks, 0);
@@ -141,7 +141,7 @@ static PRESSURE_ONLY: Snapshot =
 fn looks_after(ms: usize) -> bool {
     clock::turn(ms);
     let before = calls(Call::Other);
-    limits::look_if_due();
+    limits::read_system_if_due();
     calls(Call::Other) != before
 }
 
@@ -181,7 +181,7 @@ fn the_system_is_looked_at_when_there_may_be_news() {
     free(&mut blocks, 0);
     heap::collect();
     purge::everything();
-    assert!(accounting::used() < limits::LARGE && !looks_after(1000), "a small process looks");
+    assert!(accounting::used() < limits::LARGE_PROCESS && !looks_after(1000), "a small process looks");
     while accounting::used() < 65 * MIB {
         assert!(add(&mut blocks, 2 * MIB));
     }

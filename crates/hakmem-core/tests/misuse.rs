@@ -26,7 +26,7 @@ fn noticed(times: usize, size: usize, misuse: impl FnOnce(Vec<usize>) -> Vec<usi
     let live = thread::spawn(move || {
         let blocks = (0..300).map(|_| allocate(size) as usize).collect();
         let live = misuse(blocks);
-        heap::look_through_bins();
+        heap::check_bins_at_exit();
         validate().expect("the books in the thread");
         live
     });

@@ -14,7 +14,7 @@ use std::thread;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// What the budget grows by in a millisecond.
-const EACH_MS: usize = 16 * KIB;
+const BYTES_PER_MS: usize = 16 * KIB;
 
 fn allocate(bytes: usize) -> Vec<usize> {
     let blocks: Vec<usize> = (0..bytes / (64 * KIB)).map(|_| heap::allocate(64 * KIB) as usize).collect();
@@ -61,7 +61,7 @@ fn what_falls_idle_is_trimmed_to_a_third() {
     free(few);
     some_slow_paths();
     let gone = before - accounting::used();
-    assert!((150 * EACH_MS - MIB..=150 * EACH_MS).contains(&gone), "{gone} went back after 150 ms");
+    assert!((150 * BYTES_PER_MS - MIB..=150 * BYTES_PER_MS).contains(&gone), "{gone} went back after 150 ms");
 }
 
 fn what_is_spent_comes_back_with_time() {
@@ -71,7 +71,7 @@ fn what_is_spent_comes_back_with_time() {
     clock::turn(90);
     some_slow_paths();
     let gone = before - accounting::used();
-    assert!((MIB..=90 * EACH_MS + MIB).contains(&gone), "{gone} went back after 90 ms more");
+    assert!((MIB..=90 * BYTES_PER_MS + MIB).contains(&gone), "{gone} went back after 90 ms more");
     heap::collect();
 }
 

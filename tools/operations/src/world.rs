@@ -345,7 +345,7 @@ fn give_back(what: Big) {
         Big::Limits => {
             limits::read();
             if let Some(_turn) = purge_lock::take() {
-                limits::follow();
+                limits::enforce();
             }
             heap::answer_demand();
         }

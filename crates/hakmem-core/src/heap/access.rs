@@ -1,6 +1,7 @@
-//! How a thread gets at a heap: as the owner in a slow path, or as whoever holds the lock.
+//! Access to a heap: by its owner in a slow path, or by the thread that holds the heap's lock.
 //!
-//! The lock is a futex in the heap, and the only lock there is on the way of an allocation. No system call is made under it.
+//! The lock is a futex in the heap, and the only lock that an allocation can take. No thread makes a system call while
+//! it holds it.
 
 use super::layout::{Heap, Locked, Status};
 use super::notice::Noticed;
@@ -25,7 +26,8 @@ impl Deref for SlowPath {
 
 impl Drop for SlowPath {
     fn drop(&mut self) {
-        // Whoever finds it idle, and acts as its owner, finds all that was done.
+        // Release: pairs with the Acquire load of `busy` in `Heap::take`, so the scavenger that then acts as the owner
+        // sees all changes of this slow path.
         self.busy.store(false, Release);
     }
 }
@@ -40,25 +42,25 @@ impl Heap {
         self.locked(self.lock.lock_as_owner())
     }
 
-    /// Takes the lock as somebody else, who waits for it.
+    /// Takes the lock as a thread that is not the owner. Waits for it.
     pub(crate) fn lock_as_visitor(&self) -> Locked<'_> {
         self.locked(self.lock.lock())
     }
 
-    /// Takes the lock as somebody else, if it is free.
+    /// Takes the lock as a thread that is not the owner, if it is free. `None` also for a lost heap.
     pub(crate) fn try_lock(&self) -> Option<Locked<'_>> {
         let held = self.lock.try_lock()?;
         (self.status() != Status::Lost).then(|| self.locked(held))
     }
 
-    /// Lets the owner go on after its slot was cleared, by whoever it was.
+    /// Makes the heap usable again for its owner, after the scavenger cleared the owner's slot.
     #[cold]
     #[inline(never)]
     pub(super) fn come_back(&self) {
         {
             let _locked = self.lock_as_owner();
             self.set_status(Status::Owned);
-            this_thread::show(self);
+            this_thread::show_to_fast_paths(self);
         }
         wake_up::note_new_cache();
     }
@@ -66,24 +68,26 @@ impl Heap {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        // Before the lock is free: who visits this heap for a span finds it by the page map, and looks there again under the lock.
+        // This comes before the lock is released: a thread that finds one of these spans by the page map reads the page
+        // map again under the lock.
         self.retired.iter().for_each(segment::mark_retired);
         drop(self.held.take());
         while let Some(span) = self.retired.pop() {
             segment::release_retired(span);
         }
-        self.noticed.name();
+        self.noticed.report();
     }
 }
 
 impl Locked<'_> {
-    /// Takes the whole inbox.
+    /// Takes all blocks out of the inbox and returns the first; 0 if the inbox is empty.
     pub(super) fn take_inbox(&self) -> usize {
         if self.heap.inbox.load(Relaxed) == 0 {
             return 0;
         }
         self.heap.inbox_blocks.store(0, Relaxed);
         self.heap.inbox_bytes.store(0, Relaxed);
+        // Acquire: pairs with the Release exchange in `Heap::receive`, so this thread sees the links of the chains.
         self.heap.inbox.swap(0, Acquire)
     }
 }

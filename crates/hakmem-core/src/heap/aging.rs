@@ -1,22 +1,23 @@
-//! What a thread caches and does not use goes back, also while the thread is awake.
+//! Aging: a thread flushes cached blocks that it does not use, even while it keeps running.
 //!
-//! Caches are last in, first out: a thread that freed much and allocates little from then on never reaches the bottom of its bins. The
-//! blocks there can lie in a hundred spans, and keep all of these. So caches *age*: once after each pass of the decay the owner gives back
-//! what it did not use since the pass before.
+//! Caches are last in, first out: a thread that has freed much and then allocates little never reaches the bottom of
+//! its bins. The blocks at the bottom can lie in a hundred spans, and keep all of these in use. So caches *age*: once
+//! after each decay pass the owner flushes the blocks that it did not use since the pass before.
 //!
 //! ```text
-//!   a class without an allocation or a free since then:   all of its bin, and its run
-//!   another one:                                          the oldest   min(held then, held now) - pops since then   blocks of its bin
+//!   class                                                flushed
+//!   no allocation and no free since the last aging       the whole bin, and the run
+//!   any other                                            the oldest  min(held then, held now) - pops since then  blocks of the bin
 //! ```
 //!
-//! For example: the bin held 1000 blocks at the last aging, 10 were popped and 30 pushed since. At most 10 of the 1000 were touched, so
-//! the 990 at the bottom go back.
+//! For example: the bin held 1000 blocks at the last aging; since then 10 were popped and 30 pushed. At most 10 of the
+//! 1000 were used, so the 990 at the bottom go back to their spans.
 //!
-//! The owner ages its heap on slow paths. A thread whose calls all succeed on the fast paths comes to none; the scavenger clears its slot
-//! (`scavenger::idle_threads`), so that its next call takes a slow path.
+//! The owner ages its heap on slow paths. A thread whose calls all succeed on the fast paths takes no slow path. The
+//! scavenger clears the slot of such a thread (`scavenger::idle_threads`), so that its next call takes a slow path.
 //!
 //! # Safety
-//! Bins are their owner's; lists run through free blocks.
+//! Only the owner touches bins; their lists run through free blocks.
 
 use super::layout::{Heap, Locked};
 use crate::backend::span::{next_of, set_next};
@@ -25,7 +26,7 @@ use crate::reclaim::decay;
 use core::sync::atomic::Ordering::Relaxed;
 
 impl Heap {
-    /// Ages the caches if a pass of the decay was made since the last time. By the owner.
+    /// Ages the caches if there was a decay pass since the last aging. Called by the owner.
     pub(super) fn age_if_due(&self) {
         let pass = decay::last_pass() as u32;
         if self.aged.replace(pass) != pass {
@@ -66,25 +67,26 @@ impl Locked<'_> {
         heap.grant(class);
     }
 
-    /// Puts the oldest `count` blocks of a settled bin, which has at least as many, back into their spans.
+    /// Puts the oldest `count` blocks of a settled bin back into their spans. The bin holds at least `count` blocks.
     fn put_back_oldest(&self, class: usize, count: u32) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
         let keep = lane.held.get() - count;
         if keep == 0 {
             return self.put_back(class, count);
         }
-        // Off the bin, so that a signal handler takes none of them meanwhile. It may free to the bin.
+        // The list is taken off the bin, so that a signal handler cannot allocate from it meanwhile. A handler may free
+        // to the bin.
         let first = bin.head.swap(0, Relaxed);
         let mut last = first;
         for _ in 1..keep {
-            // SAFETY: a block of the bin.
+            // SAFETY: this is a block of the bin.
             last = if last == 0 { 0 } else { unsafe { next_of(last) } };
         }
         if last == 0 {
-            // A block was freed twice, and the list is shorter than it was counted.
+            // A block was freed twice, so the list is shorter than its count.
             return bin.append(first);
         }
-        // SAFETY: as above; the list of those that stay ends at `last`.
+        // SAFETY: as above. The part of the list that stays ends at `last`.
         let oldest = unsafe { next_of(last) };
         // SAFETY: as above.
         unsafe { set_next(last, 0) };

@@ -1,19 +1,23 @@
-//! What a heap may keep at hand, in spans that it has bought.
+//! The cache budget: how much memory a heap may cache, in spans that it has bought.
 //!
-//! One free block in a bin keeps its whole span from other use. So spans are what is counted: a class keeps what it likes of as many
-//! spans as it has bought, and what it has beyond them goes back as a whole once the program holds no block of the class any
-//! more. While it holds some, their spans stay in any case.
+//! One free block in a bin keeps its whole span from other use. So the budget counts spans. A class that has bought all
+//! its spans keeps its cached blocks. A class with more spans than it has bought flushes all cached blocks once the
+//! program uses no block of the class. While the program uses some, their spans stay in use in any case.
 //!
-//! A heap buys from what all heaps together may keep, `cache_total`, and no more than its own budget: which starts small,
-//! doubles when the heap has missed what it gave back often enough, and ends at an equal share. At that end it sells everything now and
-//! then and buys anew, so that the classes in use have the spans. It sells all when its thread idles or ends.
+//! All heaps together may buy `cache_total` bytes, and each heap at most its own limit. The limit starts small, doubles
+//! when the heap has missed flushed blocks often enough, and ends at an equal share for all heaps. A heap that misses
+//! blocks at that limit sells everything and buys again, so that the classes in use get the spans. A heap sells
+//! everything when its thread idles or ends.
 //!
 //! ```text
-//!   sum over heaps of bought  =  BOUGHT  <=  cache_total, as it was when the last of them was bought
+//!   sum over heaps of bought  =  BOUGHT  <=  cache_total  (the value when the last span was bought)
 //!   sum over classes of (spans bought * bytes of one)  <=  bought
 //! ```
 //!
-//! Called by the owner of the heap, or by who acts as the owner.
+//! For example: `cache_total` is 64 MiB and 16 threads own heaps, so the share is 4 MiB. A heap may first buy a quarter
+//! of it, 1 MiB. After 256 misses it may buy 2 MiB, after 256 more 4 MiB.
+//!
+//! All functions are called by the owner of the heap, or by the thread that acts as the owner.
 
 use super::layout::{Budget, Heap};
 use super::registry;
@@ -24,43 +28,44 @@ use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Bytes that all heaps have bought.
 static BOUGHT: AtomicUsize = AtomicUsize::new(0);
 
-/// Trouble after which a heap may buy twice as much, or buys anew. A class that needs again what it gave back for want of an budget
-/// is [`MISS`], which costs some hundred instructions; a bin that is looked at because its spans are not bought is 1.
-const PATIENCE: u32 = 1024;
-pub(super) const MISS: u32 = 4;
+/// Cost after which a heap may buy twice as much, or sells everything and buys again. The cost is [`MISS_COST`] when a
+/// class needs blocks that it flushed because its spans were not bought, some hundred instructions; and 1 when a bin is
+/// settled early for the same reason.
+const COST_TO_GROW: u32 = 1024;
+pub(super) const MISS_COST: u32 = 4;
 
-/// What a heap may buy at first, and at last: its share if all get the same. In bytes; at least a slab, so that whoever comes first
-/// has something. The first is a small part where there are many threads, and most of them wait as a rule, and a
-/// large one where there is but one.
+/// Returns the first and the last limit of a heap, in bytes. The last is an equal share of `cache_total`, the first a
+/// quarter of that: a small part of the total where many threads exist, most of which usually wait, and a large part
+/// where only one exists. Both are at least one slab.
 fn bounds() -> (usize, usize) {
     let heaps = registry::owned().max(1);
     let share = policy::current().cache_total / heaps;
     ((share / 4).max(SLAB), share.max(SLAB))
 }
 
-/// Bytes that all heaps have bought.
+/// Returns the bytes that all heaps have bought.
 pub(crate) fn bought_by_all() -> usize {
     BOUGHT.load(Relaxed)
 }
 
-/// In a child just forked: threads that are gone may have been about to note what they bought.
+/// Sums up [`BOUGHT`] again in a child process: a thread of the parent may have been about to change it.
 pub(super) fn after_fork_in_child() {
     BOUGHT.store(Heap::all().map(|heap| heap.budget.bought.get()).sum(), Relaxed);
 }
 
 impl Budget {
-    /// Forgets what was bought, in a child just forked, for a heap that nobody uses any more.
+    /// Sells everything, in a child process, for a heap that no thread uses again.
     pub(super) fn forget(&self) {
         BOUGHT.fetch_sub(self.bought.replace(0), Relaxed);
     }
 }
 
 impl Heap {
-    /// Buys the right to keep so many bytes; false where the heap's budget or the process's is used up.
+    /// Buys the right to keep `bytes` more; false where the limit of the heap or that of the process does not allow it.
     pub(super) fn buy(&self, bytes: usize) -> bool {
         let own = &self.budget;
         let bought = own.bought.get() + bytes;
-        if bought > own.most.get() {
+        if bought > own.limit.get() {
             return false;
         }
         let total = policy::current().cache_total;
@@ -72,43 +77,44 @@ impl Heap {
         granted
     }
 
-    /// Sells what `class` has bought. The caller gives back what was kept by it.
+    /// Sells the spans of `class`. The caller flushes the blocks that they kept cached.
     pub(super) fn sell(&self, class: usize) {
         let bytes = usize::from(self.lanes[class].bought.replace(0)) * span_bytes(class);
         self.budget.bought.set(self.budget.bought.get() - bytes);
         BOUGHT.fetch_sub(bytes, Relaxed);
     }
 
-    /// Sells all. The caller gives back what was kept by it.
+    /// Sells the spans of all classes. The caller flushes the blocks that they kept cached.
     pub(super) fn sell_all(&self) {
         self.lanes.iter().for_each(|lane| lane.bought.set(0));
         BOUGHT.fetch_sub(self.budget.bought.replace(0), Relaxed);
     }
 
-    /// Bytes this heap has bought.
+    /// Returns the bytes that this heap has bought.
     pub(crate) fn bought(&self) -> usize {
         self.budget.bought.get()
     }
 
-    /// Makes the budget small, for a thread that begins or idles.
-    pub(crate) fn start_small(&self) {
-        self.budget.most.set(bounds().0);
+    /// Sets the limit to the first one, for a thread that starts or idles.
+    pub(crate) fn reset_budget(&self) {
+        self.budget.limit.set(bounds().0);
     }
 
-    /// Brings the budget down to this heap's share, which is less with each thread that came since. Returns whether more was
-    /// bought than that.
-    pub(super) fn keep_to_share(&self) -> bool {
+    /// Lowers the limit to this heap's share, which shrinks with each new thread. Returns whether the heap has bought
+    /// more than its share.
+    pub(super) fn limit_to_share(&self) -> bool {
         let (first, last) = bounds();
         let own = &self.budget;
-        own.most.set(own.most.get().clamp(first, last));
+        own.limit.set(own.limit.get().clamp(first, last));
         own.bought.get() > last
     }
 
-    /// Buys what `class` lacks to keep all its spans, as far as policy lets a bin hold as much; whether it has all then.
+    /// Buys the spans of `class` that are not bought yet, as far as policy lets a bin hold their blocks. Returns
+    /// whether all are bought then.
     pub(super) fn buy_spans(&self, class: usize) -> bool {
         let (lane, span) = (&self.lanes[class], span_bytes(class));
         let most = policy::current().cache_bytes.max(span);
-        while !self.owns_spans(class) {
+        while !self.has_bought_all_spans(class) {
             let bought = lane.bought.get();
             if bought == u8::MAX || (usize::from(bought) + 1) * span > most || !self.buy(span) {
                 return false;
@@ -118,42 +124,42 @@ impl Heap {
         true
     }
 
-    /// Whether `class` has bought as many spans as it has.
-    pub(super) fn owns_spans(&self, class: usize) -> bool {
+    /// Whether all spans of `class` are bought.
+    pub(super) fn has_bought_all_spans(&self, class: usize) -> bool {
         u64::from(self.lanes[class].bought.get()) >= self.spans_held(class)
     }
 
-    /// Blocks of `class`, whose bin is settled, in the program's hands or on their way back.
-    pub(super) fn blocks_out(&self, class: usize) -> u32 {
+    /// Returns how many blocks of `class` the program uses or other threads are sending back. The bin is settled.
+    pub(super) fn blocks_in_use(&self, class: usize) -> u32 {
         let lane = &self.lanes[class];
         let run = (lane.end.get() - lane.bump.get()) as u32 / BLOCK_SIZE[class];
         let back = lane.spare.get() + u64::from(run) + u64::from(lane.held.get());
         (self.spans_held(class) * u64::from(SPAN_BLOCKS[class])).saturating_sub(back) as u32
     }
 
-    /// The same unless all its spans are bought.
-    pub(super) fn blocks_out_unless_owned(&self, class: usize) -> Option<u32> {
-        (!self.owns_spans(class)).then(|| self.blocks_out(class))
+    /// Returns [`Heap::blocks_in_use`], or `None` if all spans of `class` are bought.
+    pub(super) fn blocks_in_use_unless_bought(&self, class: usize) -> Option<u32> {
+        (!self.has_bought_all_spans(class)).then(|| self.blocks_in_use(class))
     }
 
     pub(super) fn spans_held(&self, class: usize) -> u64 {
         let lane = &self.lanes[class];
-        // Others may retire one in between.
+        // Another thread may retire a span between the two loads.
         lane.spans_taken.get().saturating_sub(lane.spans_retired.get())
     }
 
-    /// Notes what it costs that classes have not bought their spans. Returns whether it is time to give everything back and buy
-    /// anew; before that the budget grows.
-    pub(super) fn note_trouble(&self, trouble: u32) -> bool {
+    /// Adds to the cost of spans that are not bought, and doubles the limit when the cost is high enough. Returns
+    /// whether the limit was at its last value already: then the caller flushes everything, which sells all spans.
+    pub(super) fn note_miss_cost(&self, cost: u32) -> bool {
         let own = &self.budget;
-        own.trouble.set(own.trouble.get() + trouble);
-        if own.trouble.get() < PATIENCE {
+        own.miss_cost.set(own.miss_cost.get() + cost);
+        if own.miss_cost.get() < COST_TO_GROW {
             return false;
         }
-        own.trouble.set(0);
+        own.miss_cost.set(0);
         let (first, last) = bounds();
-        let most = own.most.get();
-        own.most.set((2 * most).clamp(first, last));
+        let most = own.limit.get();
+        own.limit.set((2 * most).clamp(first, last));
         most >= last
     }
 }

@@ -1,4 +1,4 @@
-//! What heaps count of medium and large blocks, and what is counted for threads without a heap.
+//! Counters of medium and large blocks, and of frees by threads without a heap.
 
 use super::layout::{Big, Heap, Tally};
 use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB};
@@ -6,7 +6,7 @@ use crate::base::sync::Counter;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
 
-/// Bytes left over in the last slab of a block of whole slabs.
+/// Returns the unused bytes in the last slab of a block of `bytes`.
 fn slack(bytes: usize) -> u64 {
     (bytes.next_multiple_of(SLAB) - bytes) as u64
 }
@@ -16,7 +16,7 @@ impl Tally {
         Tally { allocations: Counter::new(), frees: Counter::new(), bytes: Counter::new(), slack: Counter::new() }
     }
 
-    /// Adds another one's counts, as any of many threads.
+    /// Adds the counts of `change` to a tally that many threads share.
     fn add_shared(&self, change: &Tally) {
         self.allocations.add_shared(change.allocations.get());
         self.frees.add_shared(change.frees.get());
@@ -42,24 +42,25 @@ pub(super) fn count_stray_free(class: usize) {
     STRAY_FREES[class].fetch_add(1, Relaxed);
 }
 
-/// Takes back a free that another thread counted, and that was none.
-pub(super) fn count_no_free(class: usize) {
+/// Uncounts a free that another thread counted, and that the receiver found to be misuse.
+pub(super) fn uncount_stray_free(class: usize) {
     STRAY_FREES[class].fetch_sub(1, Relaxed);
 }
 
-/// Frees by threads without a heap, less those that turned out to be none.
+/// Returns the number of frees by threads without a heap, minus those that turned out to be misuse.
 pub(crate) fn stray_frees(class: usize) -> u64 {
     STRAY_FREES[class].load(Relaxed)
 }
 
 static STRAY_TALLIES: [Tally; 2] = [const { Tally::new() }; 2];
 
-/// Medium or large blocks of threads without a heap.
+/// Returns the tally of medium or of large blocks for all threads without a heap.
 pub(crate) fn stray_tally(kind: Big) -> &'static Tally {
     &STRAY_TALLIES[kind as usize]
 }
 
-/// Lets `count` count in this thread's tally, or in that of all threads without a heap: there may be no memory for one.
+/// Calls `count` with the tally of this thread's heap, or with the tally for all threads without a heap, which a thread
+/// can be because there is no memory for a heap.
 pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) {
     match heap {
         Some(heap) => count(&heap.tallies[kind as usize]),
@@ -71,7 +72,7 @@ pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) 
     }
 }
 
-/// Bytes in the program's hands. Exact when no thread is in the allocator.
+/// Returns the bytes that the program uses. Exact while no thread is in the allocator.
 pub(super) fn live_bytes() -> usize {
     let of_class = |heap: &Heap, class: usize| {
         let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
@@ -88,7 +89,8 @@ pub(super) fn live_bytes() -> usize {
     small.chain(stray).chain(big).fold(0, u64::wrapping_add) as usize
 }
 
-/// Bytes of pages between blocks in use that went back to the system. The free bytes of rows count them too.
-pub(crate) fn gone_bytes() -> u64 {
-    Heap::all().map(|heap| heap.gone.get()).sum::<u64>() * PAGE as u64
+/// Returns the bytes of pages in holes, which went back to the system. The free bytes of the statistics' rows include
+/// them.
+pub(crate) fn hole_bytes() -> u64 {
+    Heap::all().map(|heap| heap.pages_in_holes.get()).sum::<u64>() * PAGE as u64
 }

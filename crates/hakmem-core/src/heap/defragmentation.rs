@@ -1,16 +1,18 @@
-//! For programs that defragment: whether it helps to free a block and allocate it again.
+//! Support for programs that defragment: whether it helps to free a block and allocate it again.
 //!
-//! It helps when the block's span holds few blocks, no more than the spans of its class do on average, and the other spans
-//! have room for them: then they can all leave, and the span goes back. Moving a block of a fuller span costs a copy and
-//! frees nothing. A medium or a large block has its pages to itself, so moving it never helps.
+//! Moving a block helps when its span is sparse: when it holds no more blocks than the spans of its class do on
+//! average, and the other spans have room for these blocks. Then all blocks of the span can move, and the span is
+//! released. Moving a block of a fuller span costs a copy and frees nothing. A medium or a large block does not share
+//! its pages, so moving it never helps.
 //!
-//! The loop that programs write is: ask, allocate, copy, free, next block. A bin is last in, first out, so it would hand out
-//! for the second block the place that the first one left, in the very span that is to become empty. Therefore an answer of
-//! yes also takes what lies on top of the asking thread's bin back into its spans, as far as these are to become empty too: so
-//! the next block of the class comes from a fuller span. Each block is taken off once for the free that put it there.
+//! A program defragments in a loop: ask, allocate, copy, free, next block. A bin is last in, first out, so it would
+//! serve the second block from the place of the first one, in the same sparse span. Therefore a positive answer also
+//! moves blocks from the top of the calling thread's bin into their spans, as long as these are sparse. So the next
+//! block of the class comes from a fuller span. A block is moved out of the bin at most once for each free that put it
+//! there.
 //!
 //! # Safety
-//! Spans and their counts are read under the lock of their heap; the bin is the asking thread's own.
+//! Spans and their counts are read under the lock of their heap; the bin belongs to the calling thread.
 
 use super::entry::{anchor_in, class_in, is_small};
 use super::layout::{Heap, Locked, Status};
@@ -20,8 +22,9 @@ use crate::map::page_map;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Whether freeing `block` and allocating it again, in this thread, would help to give memory back. Never for what is not
-/// a live small block of ours. Waits while somebody is at work on the heap that owns the block.
+/// Whether it would help to release memory if this thread freed `block` and allocated it again. False for a pointer
+/// that is not a live small block of this allocator. Waits while another thread holds the lock of the heap that owns
+/// the block.
 pub fn worth_moving(block: *const u8) -> bool {
     let entry = page_map::entry(block as usize);
     if !is_small(entry) {
@@ -32,15 +35,15 @@ pub fn worth_moving(block: *const u8) -> bool {
 }
 
 impl Heap {
-    /// As the heap of the asking thread.
+    /// Implements [`worth_moving`], called on the heap of the calling thread.
     fn looks_worth_moving(&self, block: usize, entry: usize) -> bool {
         let (owner, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
-        // Whoever was at work on a lost heap is not there to end it.
+        // The lock of a lost heap may be held by a thread that does not exist in this process.
         if owner.status() == Status::Lost {
             return false;
         }
         let locked = if ptr::eq(owner, self) { owner.lock_as_owner() } else { owner.lock_as_visitor() };
-        // The page map's word is good for as long as the lock is held.
+        // Under the lock the page map entry does not change.
         if page_map::entry(block) != entry {
             return false;
         }
@@ -48,19 +51,20 @@ impl Heap {
             return false;
         }
         if ptr::eq(owner, self) {
-            locked.uncover(class);
+            locked.return_sparse_top(class);
         } else {
             drop(locked);
-            self.lock_as_owner().uncover(class);
+            self.lock_as_owner().return_sparse_top(class);
         }
         true
     }
 }
 
 impl Locked<'_> {
-    /// Whether `span` should be emptied: it is no fuller than its class is on average, an eighth more at most and never above
-    /// three quarters; others have room for what it holds; and no blocks are being handed out of it. Whether one is being
-    /// carved is known of the asking thread's own heap, `mine`; that of another thread is as good as full.
+    /// Whether `span` should be emptied. It must hold at most an eighth more blocks than the spans of its class do on
+    /// average, and be at most three quarters full; the other spans must have room for its blocks; and no blocks may be
+    /// handed out from it, neither from its list nor as the run of `mine`, the heap of the calling thread. The run of
+    /// another thread's heap cannot be read.
     fn is_sparse(&self, span: &Span, class: usize, mine: &Heap) -> bool {
         let lane = &self.heap.lanes[class];
         let carving = ptr::eq(self.heap, mine)
@@ -72,13 +76,13 @@ impl Locked<'_> {
         let (used, capacity) = (u64::from(span.carved_blocks() - span.back_blocks()), u64::from(span.capacity()));
         let spans = lane.spans_taken.get().wrapping_sub(lane.spans_retired.get());
         let spare = lane.spare.get();
-        let out = (spans * capacity).saturating_sub(spare);
-        spare >= capacity && used * 4 <= capacity * 3 && used * spans * 8 <= out * 9
+        let in_use = (spans * capacity).saturating_sub(spare);
+        spare >= capacity && used * 4 <= capacity * 3 && used * spans * 8 <= in_use * 9
     }
 
-    /// By the owner: takes blocks off the top of the bin, back into their spans, until one lies in a span that is not to be
-    /// emptied.
-    fn uncover(&self, class: usize) {
+    /// Moves blocks from the top of the bin into their spans, until the top block lies in a span that is not sparse.
+    /// Called by the owner.
+    fn return_sparse_top(&self, class: usize) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
         self.heap.settle(class);
         loop {
@@ -86,7 +90,7 @@ impl Locked<'_> {
             if !span_of(block).is_some_and(|span| self.is_sparse(span, class, self.heap)) {
                 return;
             }
-            // SAFETY: the first block of this thread's bin, which leaves it for its span.
+            // SAFETY: this is the first block of this thread's bin, and leaves the bin before it goes to its span.
             let put = unsafe {
                 bin.head.store(next_of(block), Relaxed);
                 self.put(block)

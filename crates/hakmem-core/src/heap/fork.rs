@@ -1,53 +1,56 @@
-//! After a fork: what a child puts right.
+//! After a fork: how a child process repairs the allocator's state.
 //!
-//! A child has one thread. The others vanished at any instruction, so whatever threads share may be half written there:
+//! The child has one thread. The other threads of the parent vanished at an arbitrary instruction, so shared state may
+//! be half written:
 //!
-//! | what | may be | the child |
+//! | state | may be | the child |
 //! |---|---|---|
-//! | a heap's lanes, routes, lists, shelf | half changed, while it is locked or its owner is in a slow path | never touches it again (`Lost`) |
-//! | a bin's counts | one off, since a fast path commits by the store of the list's head | counts anew when it takes the heap from the pool |
-//! | the heap of the thread that forked | at work under the lock of a visitor | leaves it behind and takes another |
-//! | the pool | short of a heap that was in somebody's hands | fills it with all heaps that are whole and have no owner |
-//! | a shelf of a thread that is gone | whole or half changed | releases its blocks, which the page map knows |
-//! | slabs | claimed, and not yet used, or to be released | releases those that hold nothing: `segment::after_fork_in_child` |
-//! | the bitmaps of segments with room | behind the segment's word | publishes again |
-//! | kept mappings | out of their slots, in somebody's hands | puts them back: `large_cache::after_fork_in_child` |
-//! | a span whose gaps are being opened | without the end of that | ends it |
-//! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | behind what they sum up | counts anew |
-//! | the turn, the lock of the policy, the bell, the scavenger | somebody's who is gone | frees them; the scavenger starts anew when it is needed |
+//! | a heap's lanes, remote cache, lists, medium cache | half changed, if it is locked or its owner is in a slow path | never touches it again (`Lost`) |
+//! | a bin's counts | off by one, since a fast path commits by the store of the list's head | counts again when it takes the heap from the pool |
+//! | the heap of the thread that forked | half changed by a visitor under the lock | abandons it and takes another |
+//! | the pool | without a heap that a vanished thread was taking | fills it with all intact heaps that have no owner |
+//! | the medium cache of a vanished thread | intact or half changed | releases its blocks, which it finds by the page map |
+//! | slabs | claimed, and not yet used or not yet released | releases those that hold nothing: `segment::after_fork_in_child` |
+//! | the bitmaps of segments with room | older than the segment's word | publishes again |
+//! | kept mappings | out of their slots, held by a vanished thread | puts them back: `large_cache::after_fork_in_child` |
+//! | a span whose holes are being opened | unfinished | finishes it |
+//! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | different from what they sum up | computes them again |
+//! | the purge lock, the lock of the policy, the wake-up word, the scavenger | held by a vanished thread | frees them; the scavenger starts again when it is needed |
 //!
-//! What cannot be told apart stays lost, for each thread that is gone in the middle of it:
+//! The child cannot recover everything. For each vanished thread, these stay lost:
 //!
-//! | what stays lost | at most |
+//! | lost | at most |
 //! |---|---|
-//! | a heap that is set aside | the spans that it had, also as the program frees the blocks in them |
-//! | blocks on their way to another heap | a chain: 64 blocks or 32 KiB, as policy says, and the spans that these keep in use |
-//! | a block that was being handed out or taken back | one |
-//! | a large mapping at which the kernel was at work, which may be unmapped, or somebody else's already | one |
+//! | a heap that is `Lost` | its spans, even after the program frees all blocks in them |
+//! | blocks on their way to another heap | a chain: 64 blocks or 32 KiB, as policy says, and the spans that they keep in use |
+//! | a block that was being allocated or freed | one |
+//! | a large mapping in a system call, which may be unmapped or reused by another thread already | one |
 //! | a segment that was being mapped or unmapped | 2 MiB of addresses |
 //!
-//! A signal handler may fork in the middle of a slow path of its own thread, which goes on in the child when the handler returns. So what
-//! that thread may have in its hands is left alone: its heap, or the heap that it adopts or borrows, which says whose hands these are; the
-//! pool, the slabs, the kept mappings and the sums, which are whole but for what threads that are gone had in their hands. In such a child that
-//! stays lost, too: of each thread the slabs of one claim, or those of one segment if it was giving memory back, a kept mapping or two,
-//! a heap of the pool, the spans whose gaps it was opening (16), and what it had not yet added to a sum.
+//! A signal handler may interrupt a slow path of its own thread and fork; in the child that slow path continues when
+//! the handler returns. So the child does not touch state that the slow path may be using: the thread's heap; a heap
+//! that it adopts or borrows, which names the thread's slot; the pool, the slabs, the kept mappings and the sums. All
+//! of these are intact except for what vanished threads held, and in such a child this stays lost too: for each
+//! vanished thread the slabs of one claim, or those of one segment if it was purging, one or two kept mappings, a heap
+//! of the pool, the spans whose holes it was opening (16), and what it had not yet added to a sum.
 //!
-//! No lock is held across a fork, and nothing is registered for the parent.
+//! No lock is held across a fork, and no handler is registered for the parent.
 //!
-//! `fork` calls the handler. Children of `_Fork` and `clone`, which call none, are put right when they first come to a slow path,
-//! before they touch anything that is shared.
+//! `fork` calls the handler in the child. `_Fork` and `clone` call no handler: their children are repaired in their
+//! first slow path, before they touch shared state.
 //!
 //! # Safety
-//! Nobody else runs in the allocator while a child is put right: other threads come to a slow path first, and wait there.
+//! No other thread runs in the allocator while a child is repaired: a new thread takes a slow path first, and waits
+//! there.
 
 use super::cache_budget;
-use super::counters::gone_bytes;
+use super::counters::hole_bytes;
 use super::entry::owner_of;
 use super::holes;
 use super::layout::{Heap, Locked, Status};
 use super::registry;
+use super::slow_path_mark::SlowPathMark;
 use super::this_thread;
-use super::work::Work;
 use crate::backend::availability;
 use crate::backend::large_cache;
 use crate::backend::segment::{self, Segment};
@@ -61,40 +64,42 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::{fork, slot, thread};
 
-/// Puts a child right that was made without handlers. One load where this is none.
+/// Repairs a child that was made without fork handlers. Costs one load in any other process.
 #[inline]
-pub(super) fn settle_if_forked() {
+pub(super) fn repair_if_forked() {
     if fork::is_unsettled() {
-        settle_late();
+        repair_late();
     }
 }
 
 #[cold]
 #[inline(never)]
-fn settle_late() {
+fn repair_late() {
     fork::settle_once(|| {
         let mine = this_thread::heap();
         if let Some(heap) = mine {
-            // The C library may not know this thread by its new number.
+            // The C library may still return the parent's thread number here, so the number is unknown.
             heap.thread.store(0, Relaxed);
         }
-        // A thread without a heap may be one that the thread which forked has made: then one of the heaps is that one's.
-        settle(mine, mine.is_some());
+        // A thread without a heap may have been started in the child by the thread that forked, which then owns one of
+        // the heaps.
+        repair(mine, mine.is_some());
     });
 }
 
-/// Puts a child of `fork` right, in which this is the only thread.
+/// Repairs a child of `fork`, in which this is the only thread.
 pub extern "C" fn after_fork_in_child() {
-    fork::settle_in_child(|| settle(this_thread::heap(), true));
+    fork::settle_in_child(|| repair(this_thread::heap(), true));
     if let Some(heap) = this_thread::heap() {
         heap.thread.store(thread::id(), Relaxed);
     }
 }
 
-/// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
-fn settle(mine: Option<&'static Heap>, sure: bool) {
-    // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
-    let in_slow_path = Work::is_under_way() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
+/// Repairs a child in which `mine` is this thread's heap. `others_have_ended` says that no other thread of the child
+/// owns a heap; if that is not known, the heaps that have an owner are lost.
+fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
+    // In a signal handler that interrupted a slow path, the slow path is unfinished and continues later.
+    let in_slow_path = SlowPathMark::is_set() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
     wake_up::disable_in_child();
     purge_lock::after_fork_in_child();
     this_thread::after_fork_in_child();
@@ -104,10 +109,10 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     }
     for heap in Heap::all() {
         let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-        let is_in_hand = in_slow_path && !is_mine && heap.place.load(Relaxed) == slot::address();
-        if !is_in_hand {
+        let is_being_taken = in_slow_path && !is_mine && heap.slot_address.load(Relaxed) == slot::address();
+        if !is_being_taken {
             let was_pooled = heap.status() == Status::Pooled;
-            heap.leave_or_lose(is_mine, sure);
+            heap.set_status_in_child(is_mine, others_have_ended);
             if heap.status() == Status::Pooled && !(in_slow_path && was_pooled) {
                 registry::return_to_pool(heap);
             }
@@ -116,19 +121,19 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     registry::count_owned(Heap::all().filter(|heap| !matches!(heap.status(), Status::Pooled | Status::Lost)).count());
     let mine = mine.filter(|heap| heap.status() != Status::Lost);
     if mine.is_none() {
-        this_thread::forget_heap();
+        this_thread::clear_heap();
     }
-    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.has(span)));
+    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.holds_span(span)));
     if !in_slow_path {
-        end_openings();
+        finish_openings();
         large_cache::after_fork_in_child();
         cache_budget::after_fork_in_child();
-        count_anew();
+        recount();
     }
     wake_up::after_fork_in_child();
 }
 
-fn count_anew() {
+fn recount() {
     let (mut segments, mut dirty, mut used) = (0, 0, 0);
     for state in segment::mapped().map(Segment::state) {
         segments += 1;
@@ -137,12 +142,12 @@ fn count_anew() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - hole_bytes() as usize);
 }
 
-/// Ends what was begun to spans whose pages were on their way to the system.
-fn end_openings() {
-    if holes::forget_openings() == 0 {
+/// Finishes the opening of holes in spans whose pages were being purged.
+fn finish_openings() {
+    if holes::take_openings() == 0 {
         return;
     }
     for (segment, slab) in segment::mapped().flat_map(|segment| (0..SLABS).map(move |slab| (segment, slab))) {
@@ -159,13 +164,14 @@ fn end_openings() {
 }
 
 impl Heap {
-    /// Makes of this heap what it is in the child: this thread's as before, one for the pool, or one that nobody touches again.
-    fn leave_or_lose(&'static self, is_mine: bool, sure: bool) {
+    /// Sets the heap's status in the child: unchanged for this thread's own heap, `Pooled` for an intact heap of
+    /// another thread, `Lost` for a heap that may be half changed.
+    fn set_status_in_child(&'static self, is_mine: bool, others_have_ended: bool) {
         let owned = !matches!(self.status(), Status::Pooled | Status::Lost);
         let half_changed = if is_mine {
             self.lock.is_held_by_visitor()
         } else {
-            self.lock.is_held() || self.busy.load(Relaxed) || owned && !sure
+            self.lock.is_held() || self.busy.load(Relaxed) || owned && !others_have_ended
         };
         if half_changed {
             self.set_status(Status::Lost);
@@ -174,7 +180,7 @@ impl Heap {
             if owned {
                 self.orphan.store(true, Relaxed);
             }
-            self.place.store(0, Relaxed);
+            self.slot_address.store(0, Relaxed);
             self.medium_cache.forget();
             self.set_status(Status::Pooled);
         }

@@ -1,16 +1,16 @@
-//! Freeing: the fast path and, beside it, what it falls back to.
+//! Freeing: the fast path, and the slow paths for other heaps' blocks, medium and large blocks, and foreign pointers.
 //!
 //! # Safety
-//! A pointer from the program is not a block until the page map says so; it is written to only after that.
+//! A pointer from the program counts as a block only if the page map says so; nothing is written to it before.
 
 use super::counters;
 use super::entry::{anchor_in, bin_distance, class_at, class_in, is_small};
 use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
-use super::misuse::{self, is_free, name_misuse};
+use super::misuse::{self, is_free, report_misuse};
 use super::pressure;
 use super::refill;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -22,35 +22,37 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
 
-/// Frees a block; null is ignored, what is not ours goes to whom it belongs or is named and left alone.
+/// Frees a block. Null is ignored. A block of libc's allocator is passed on to it; any other pointer is reported and
+/// left alone.
 ///
 /// A small block of this thread costs 23 instructions, two of which notice a block freed twice in a row.
 ///
 /// # Safety
-/// `block` is null or a live block, and the caller forgets it. (Misuse is named where it is noticed, not excused.)
+/// `block` is null or a live block, and the caller does not use it again. (Misuse is reported where it is noticed, but
+/// not all of it is.)
 #[inline(always)]
 pub unsafe fn free(block: *mut u8) {
     let anchor = slot::heap();
     let distance = page_map::entry(block as usize) ^ anchor;
     if distance >= BINS_BYTES.wrapping_neg() {
-        // SAFETY: the page map says: a block of the class whose bin lies there.
+        // SAFETY: the page map says that this is a block of the class whose bin lies there.
         unsafe { push(anchor, distance, block) }
     } else {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { free_cold(block, anchor, distance) }
     }
 }
 
-/// The sizes that are served by one class.
+/// The range of sizes that one class serves.
 #[repr(C)]
 struct Sizes {
     least: usize,
-    /// How much larger the largest is.
+    /// The largest size minus the least.
     more: usize,
 }
 
-/// Those of each class, as far apart as the bins: so a bin's distance from the anchor is that of its class's sizes from the end.
-/// Blocks of 16 bytes are also those that C++ asks for with less.
+/// The sizes of each class. An entry is as large as a bin, so a bin's distance from the anchor is also the distance of
+/// its class's entry from the end of this table. The class of 16 bytes also serves smaller sizes that C++ asks for.
 static SIZES: [Sizes; CLASSES] = {
     let mut sizes = [const { Sizes { least: 0, more: 0 } }; CLASSES];
     let mut class = 0;
@@ -63,36 +65,37 @@ static SIZES: [Sizes; CLASSES] = {
 };
 const _: () = assert!(size_of::<Sizes>() == size_of::<Bin>());
 
-/// Whether `size` is one that the class whose bin lies at `distance` serves.
+/// Whether the class whose bin lies at `distance` serves `size`.
 #[inline(always)]
 fn serves(distance: usize, size: usize) -> bool {
     let sizes = SIZES.as_ptr_range().end.wrapping_byte_add(distance);
-    // SAFETY: the callers have the distance of a bin.
+    // SAFETY: the callers pass the distance of a bin, so the entry is in the table.
     let sizes = unsafe { &*sizes };
     size.wrapping_sub(sizes.least) <= sizes.more
 }
 
-/// [`free`] for who says which size the block was asked for, as C++ does: another one than that is named.
+/// Like [`free`], for a caller that passes the size that it requested for the block, as C++ does. A wrong size is
+/// reported.
 ///
-/// That costs four instructions more.
+/// The check costs four instructions.
 ///
 /// # Safety
 /// As for [`free`].
 #[inline(always)]
-pub unsafe fn free_asked_for(block: *mut u8, size: usize) {
+pub unsafe fn free_with_size(block: *mut u8, size: usize) {
     let anchor = slot::heap();
     let distance = page_map::entry(block as usize) ^ anchor;
     if distance >= BINS_BYTES.wrapping_neg() && serves(distance, size) {
         // SAFETY: as in `free`.
         unsafe { push(anchor, distance, block) }
     } else {
-        // SAFETY: the caller's.
-        unsafe { free_asked_for_cold(block, size, anchor, distance) }
+        // SAFETY: guaranteed by the caller.
+        unsafe { free_with_size_cold(block, size, anchor, distance) }
     }
 }
 
 #[inline(never)]
-unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize, anchor: usize, distance: usize) {
+unsafe extern "C" fn free_with_size_cold(block: *mut u8, size: usize, anchor: usize, distance: usize) {
     let (address, entry) = (block as usize, distance ^ anchor);
     let is_right = if is_small(entry) {
         serves(bin_distance(class_in(entry)), size)
@@ -103,23 +106,23 @@ unsafe extern "C" fn free_asked_for_cold(block: *mut u8, size: usize, anchor: us
     } else {
         true
     };
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { if is_right { free_cold(block, anchor, distance) } else { free_wrong_size(block, size) } }
 }
 
-/// Puts a block on this thread's bin at `distance` from its anchor.
+/// Pushes a block onto this thread's bin at `distance` from its anchor.
 #[inline(always)]
 unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
-    // SAFETY: the caller found this thread's bin there.
+    // SAFETY: the caller found a bin of this thread at that distance.
     let bin = unsafe { Bin::at(anchor, distance) };
     let head = bin.head.load(Relaxed);
     if head == block as usize {
         return misuse::freed_twice_in_a_row(block);
     }
-    // SAFETY: a block of ours, which its user gave up.
+    // SAFETY: this is a block of this heap, and its user has freed it.
     unsafe { set_next(block as usize, head) };
     bin.head.store(block as usize, Relaxed);
-    // SAFETY: the bin's word.
+    // SAFETY: the word is a field of this bin.
     if unsafe { slot::count_down::<{ offset_of!(Bin, frees_left) }>(anchor, distance) } {
         bin_is_full(anchor, distance);
     }
@@ -130,30 +133,31 @@ extern "C" fn bin_is_full(anchor: usize, distance: usize) {
     let (heap, class) = (Heap::at_anchor(anchor), class_at(distance));
     match heap.begin_slow_path() {
         Some(heap) => heap.overflow(class),
-        // In a signal handler that interrupted a slow path the list grows; it is settled next time.
+        // A signal handler that interrupted a slow path lets the bin grow; a later slow path settles it.
         None => heap.grant_more(class),
     }
 }
 
-/// What the fast path read is handed on in registers: to look for it again would take longer than much of what comes here.
+/// Frees a block that the fast path cannot free. The anchor and the distance that the fast path read are passed in
+/// registers: to read them again would take longer than many of these frees.
 #[inline(never)]
 unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
     let (address, entry) = (block as usize, distance ^ anchor);
     if address == 0 {
         return;
     }
-    let heap = Heap::to_free();
-    let _work = Work::begin_without(heap.as_ref());
+    let heap = Heap::for_free();
+    let _mark = SlowPathMark::set_without(heap.as_ref());
     if is_small(entry) {
-        // The scavenger may clear the slot at any moment.
+        // The scavenger may clear the slot at any time, so the anchor is taken from the heap.
         let anchor = heap.as_ref().map_or_else(slot::heap, |heap| heap.anchor());
         if anchor != 0 && anchor_in(entry) == anchor {
-            // The slot was clear, so the fast path could not know.
+            // The slot was cleared, so the fast path did not recognize this thread's own block.
             drop(heap);
-            // SAFETY: the page map says: a block of this class, ours.
+            // SAFETY: the page map says that this is a block of this class and this heap.
             unsafe { push(anchor, bin_distance(class_in(entry)), block) }
         } else {
-            // SAFETY: a block of the heap that the entry names.
+            // SAFETY: the block belongs to the heap that the entry names.
             unsafe { Heap::free_remote(heap.as_deref(), entry, address) }
         }
         return;
@@ -172,7 +176,7 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
                 tally.sub_bytes(bytes);
             });
             if let Some(heap) = heap {
-                heap.tick(refill::BIG);
+                heap.tick(refill::TICKS_FOR_BIG);
             }
             pressure::answer_quiet_demand();
         }
@@ -181,13 +185,14 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
                 heap.misses.add(1);
             }
             if entry != 0 || !foreign::free(block) {
-                misuse::name_misuse("free", block);
+                misuse::report_misuse("free", block);
             }
         }
     }
 }
 
-/// Frees the medium block at `address`, into the hands of this thread if it has a heap; its size.
+/// Frees the medium block at `address`, into the medium cache if this thread has a heap. Returns the block's size;
+/// `None` if no medium block begins there.
 fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
     if let Some(heap) = heap {
         return heap.free_medium(address);
@@ -198,16 +203,17 @@ fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
     Some(bytes)
 }
 
-/// Frees a block for `function`, which was told its size and what it is aligned to; 0 is not told. A wrong size or alignment is
-/// named, and the block is freed all the same.
+/// Frees a block for `function`, whose caller passed its size and its alignment; 0 means not passed. A wrong size or
+/// alignment is reported, and the block is freed nevertheless.
 ///
 /// # Safety
 /// As for [`free`].
 pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
     let (address, entry) = (block as usize, page_map::entry(block as usize));
     if entry != 0 {
-        let Some(place) = place_if_live(entry, address) else { return name_misuse(function, block) };
-        // `realloc` leaves a small block where it is while half of it is used; what is aligned may be much longer than asked.
+        let Some(place) = place_if_live(entry, address) else { return report_misuse(function, block) };
+        // `realloc` does not move a small block while half of it is used; an aligned block may be much longer than
+        // requested.
         let little = align == 0 && size < place.bytes() / 2 && place.bytes() > 16;
         let little = little && is_small(entry) && !guard::shrink_has_failed();
         if size > place.bytes() || size != 0 && little {
@@ -217,14 +223,15 @@ pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usi
             guard::report(function, address, Wrong::Alignment(place, align));
         }
     }
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { free(block) }
 }
 
-/// Frees a block for C++, which was told a size that is not the block's. That is named, and the block is freed all the same.
+/// Frees a block for `operator delete`, which was called with a wrong size. The size is reported, and the block is
+/// freed nevertheless.
 ///
 /// # Safety
-/// As for [`free`]; its page map entry says that it is ours.
+/// As for [`free`]; the page map entry of the block is that of a block of this allocator.
 #[cold]
 #[inline(never)]
 unsafe fn free_wrong_size(block: *mut u8, size: usize) {
@@ -232,14 +239,15 @@ unsafe fn free_wrong_size(block: *mut u8, size: usize) {
     match place_if_live(page_map::entry(block as usize), block as usize) {
         Some(place) => {
             guard::report(function, block as usize, Wrong::Size(place, size));
-            // SAFETY: the caller's.
+            // SAFETY: guaranteed by the caller.
             unsafe { free(block) }
         }
-        None => name_misuse(function, block),
+        None => report_misuse(function, block),
     }
 }
 
-/// What the block at `address` is, whose entry this is; `None` if no block of ours begins there, or it is known to be free.
+/// Returns the kind and size of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there, or it is known to be free.
 fn place_if_live(entry: usize, address: usize) -> Option<Place> {
     let usable = usable_size_of(entry, address).filter(|_| !is_free(address))?;
     Some(if is_small(entry) {

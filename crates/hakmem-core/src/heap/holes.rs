@@ -1,11 +1,14 @@
-//! Gaps in spans: pages between blocks in use that hold nothing, given back by who looks after idle memory.
+//! Opening and filling holes in spans: pages without a block in use, between blocks that are in use, go back to the
+//! system.
 //!
-//! A span that one block keeps from being empty costs a page then, and not 64 KiB or more. Only spans that nobody allocates from
-//! or frees to for the decay time are opened, filling a gap again costing a fault for each page; and spans that hold little while
-//! their heap maps more memory, which is where a program turns to other sizes.
+//! A span with a single block in use then costs one page instead of 64 KiB or more. Filling a hole again costs a page
+//! fault for each page. So holes are opened only in spans from which no block was allocated and to which none was freed
+//! for the decay time; and in sparse spans of a heap that maps more memory, since the program then turns to other
+//! sizes.
 //!
 //! # Safety
-//! A span is touched under the lock of the heap that the page map names, looked up again under it.
+//! A span is touched under the lock of the heap that the page map names, and the page map is read again under that
+//! lock.
 
 use super::entry::{anchor_in, is_small};
 use super::layout::{Heap, Locked};
@@ -19,28 +22,30 @@ use crate::map::page_map;
 use hakmem_os::atomic::{AtomicUsize, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
 
-/// Segments that a pass looks at, going on where the last one ended: a look takes the lock of each span's heap.
-const IN_A_PASS: usize = 256;
-/// The least that a heap has in spans, in bytes, before it makes up for growth; and the part of all segments that it is.
-const LEAST_SPARE: usize = 16 << 20;
+/// Segments that a pass examines, starting where the last pass ended. Examining a span takes the lock of its heap.
+const SEGMENTS_PER_PASS: usize = 256;
+/// A heap that grows opens holes only if its spans have at least this many spare bytes, and at least one part in
+/// [`SPARE_PART`] of all mapped segments.
+const LEAST_SPARE_BYTES: usize = 16 << 20;
 const SPARE_PART: usize = 4;
-/// Spans that are opened in one go.
-const AT_ONCE: usize = 16;
-static NEXT: AtomicUsize = AtomicUsize::new(1);
-/// Spans whose pages are on their way to the system.
+/// Spans that are opened under one lock.
+const SPANS_PER_BATCH: usize = 16;
+static NEXT_SEGMENT: AtomicUsize = AtomicUsize::new(1);
+/// Number of spans whose holes are being opened: their pages are about to be purged.
 static OPENINGS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many spans have pages on their way to the system; none from then on. In a child just forked.
-pub(super) fn forget_openings() -> usize {
+/// Returns the number of spans whose holes were being opened at the fork, and sets it to 0. For a child process.
+pub(super) fn take_openings() -> usize {
     OPENINGS.swap(0, Relaxed)
 }
 
-/// Opens gaps in spans that did not change since the last look at them, or in all.
+/// Opens holes: with `everywhere` in all spans, otherwise in those spans that did not change since they were last
+/// examined.
 pub fn open_holes(everywhere: bool) {
     let last = segment::last_number();
-    let (first, count) = if everywhere { (1, last) } else { (NEXT.load(Relaxed), IN_A_PASS.min(last)) };
+    let (first, count) = if everywhere { (1, last) } else { (NEXT_SEGMENT.load(Relaxed), SEGMENTS_PER_PASS.min(last)) };
     if !everywhere {
-        NEXT.store(if first + count > last { 1 } else { first + count }, Relaxed);
+        NEXT_SEGMENT.store(if first + count > last { 1 } else { first + count }, Relaxed);
     }
     for segment in (first..first + count).filter_map(segment::number) {
         let state = segment.state();
@@ -54,16 +59,16 @@ pub fn open_holes(everywhere: bool) {
 }
 
 impl Heap {
-    /// Opens gaps in the span that begins at this slab, if one does and it is this heap's.
+    /// Opens holes in the span that begins at this slab, if it belongs to this heap.
     fn open_holes_in(&self, segment: &'static Segment, slab: usize, entry: usize, everywhere: bool) {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(locked) = self.try_lock() else { return };
-        // Who empties a span or takes it does so under this lock.
-        let is_its = page_map::entry(base) == entry && span.back() == 0 && span.base() == base;
-        if !is_its || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
+        // Spans of this heap are taken and retired under this lock, so the page map is read again here.
+        let is_current = page_map::entry(base) == entry && span.back() == 0 && span.base() == base;
+        if !is_current || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
             return;
         }
-        // A huge page is not split for a little.
+        // A huge page is split only if at least half of the span's blocks are free.
         if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
             return;
         }
@@ -74,7 +79,8 @@ impl Heap {
         }
     }
 
-    /// Gives back the pages of spans of this heap in which gaps were begun, and ends that. Of some there may be none.
+    /// Purges the pages of spans of this heap in which the opening of holes was begun, and finishes the opening. A span
+    /// may come with no pages.
     fn purge_holes(&self, begun: &[(&'static Span, Pages)]) {
         for (span, pages) in begun {
             let Some(segment) = segment::containing(span.base()) else { continue };
@@ -90,12 +96,13 @@ impl Heap {
         }
     }
 
-    /// Makes up for a segment that this heap had to map where its spans hold much that is free: gives as many bytes of that
-    /// back, if pages can be found of which nothing is in use. So what goes back, and may be touched again, is about what the
-    /// process grew by. By the owner.
-    pub(super) fn make_up_for_growth(&self) {
+    /// Opens holes when this heap had to map a segment although its spans have many spare bytes: purges about as many
+    /// bytes as a segment has, as far as pages without a block in use are found. So the bytes that go back, and may be
+    /// touched again, are about those by which the process grew. Called by the owner.
+    pub(super) fn open_holes_for_growth(&self) {
         let spare = |class: usize| self.lanes[class].spare.get() as usize * BLOCK_SIZE[class] as usize;
-        if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE.max(availability::mapped() * SEGMENT / SPARE_PART) {
+        if (0..CLASSES).map(spare).sum::<usize>() < LEAST_SPARE_BYTES.max(availability::mapped() * SEGMENT / SPARE_PART)
+        {
             return;
         }
         let mut pages = 0;
@@ -105,7 +112,7 @@ impl Heap {
                 let lane = &self.lanes[class];
                 let mut sparse = lane.partial.iter().filter(|span| span.is_sparse());
                 let Some(first) = sparse.next() else { break };
-                let mut begun = [(first, 0); AT_ONCE];
+                let mut begun = [(first, 0); SPANS_PER_BATCH];
                 begun[0].1 = locked.open_holes(first);
                 for (place, span) in begun[1..].iter_mut().zip(sparse) {
                     *place = (span, locked.open_holes(span));
@@ -119,7 +126,8 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Begins gaps in a span of this heap. The caller gives their pages back when the lock is free, and ends it.
+    /// Begins to open holes in a span of this heap, and returns their pages. The caller releases the lock, purges the
+    /// pages, and finishes the opening.
     fn open_holes(&self, span: &'static Span) -> Pages {
         OPENINGS.fetch_add(1, Relaxed);
         let pages = span.open_holes();
@@ -127,7 +135,7 @@ impl Locked<'_> {
             OPENINGS.fetch_sub(1, Relaxed);
         } else {
             let count = pages.count_ones() as usize;
-            self.heap.gone.add(count as u64);
+            self.heap.pages_in_holes.add(count as u64);
             accounting::uncharge(count * PAGE);
             if !span.has_room() {
                 self.heap.lanes[span.class()].partial.remove(span);
@@ -136,7 +144,7 @@ impl Locked<'_> {
         pages
     }
 
-    /// Takes the blocks of a gap as the run of `class`; where the hard limit is reached, nothing.
+    /// Takes the blocks of a hole of `span` as the run of `class`. Does nothing if the hard limit is reached.
     pub(super) fn fill_hole(&self, class: usize, span: &'static Span) {
         let lane = &self.heap.lanes[class];
         let pages = span.next_hole();
@@ -145,7 +153,7 @@ impl Locked<'_> {
         }
         accounting::note_use();
         let (bump, end) = span.fill_hole();
-        self.heap.gone.sub(pages as u64);
+        self.heap.pages_in_holes.sub(pages as u64);
         lane.spare.sub(((end - bump) / BLOCK_SIZE[class] as usize) as u64);
         lane.bump.set(bump);
         lane.end.set(end);

@@ -1,4 +1,4 @@
-//! What a thread heap is made of. The other files of this folder say what is done with it.
+//! The structures of a thread heap. The other files of this folder define the operations on them.
 //!
 //! A heap has one owner: the thread whose slot holds its anchor. Its memory is laid out around that address:
 //!
@@ -8,22 +8,22 @@
 //!                        ^ anchor - BINS_BYTES + 16 * class
 //! ```
 //!
-//! so that a page map entry XOR the anchor is the distance from the anchor to the bin (see `entry`).
+//! so a page map entry XOR the anchor is the distance from the anchor to the bin (see `entry`).
 //!
-//! # Who may touch what
+//! # Which thread may touch which part
 //!
-//! | part | who |
+//! | part | thread |
 //! |---|---|
 //! | bins; the lanes' runs, counts and limits; the remote cache, the medium cache, the budget | the owner, without a lock |
-//! | spans and lists of spans; the receiving end of the inbox | whoever holds the lock |
-//! | the sending end of the inbox | every thread |
+//! | spans and lists of spans; taking from the inbox | the thread that holds the lock |
+//! | pushing onto the inbox | every thread |
 //!
-//! The owner takes the lock on slow paths. Another thread may take it to put blocks back whose owner sleeps. The scavenger, once it has
-//! proved that the owner does nothing, acts as the owner while it holds the lock (`scavenger::idle_threads`). The counters are written by
-//! the owner, or under the lock.
+//! The owner takes the lock on slow paths. Another thread may take it to put blocks back into spans whose owner sleeps.
+//! The scavenger acts as the owner while it holds the lock, once it has proved that the owner is blocked
+//! (`scavenger::idle_threads`). Counters are written by the owner, or under the lock.
 //!
 //! # Safety
-//! Heaps come from `metadata` and are never unmapped, so a reference to one is good for ever. Lists run through free blocks.
+//! Heaps come from `metadata` and are never unmapped, so a `&'static Heap` stays valid. Lists run through free blocks.
 
 use super::notice::Noticed;
 use crate::backend::span::{Span, SpanList};
@@ -40,7 +40,7 @@ use hakmem_os::futex::{Held, Lock};
 pub struct Bin {
     /// Free blocks, latest first; 0 for none.
     pub(crate) head: AtomicUsize,
-    /// Frees left until the bin is settled.
+    /// Frees left until the bin is settled: see [`Lane`].
     pub(crate) frees_left: AtomicU32,
     /// Blocks popped since the bin was last settled.
     pub(crate) pops: AtomicU32,
@@ -53,45 +53,65 @@ pub(crate) const ANCHOR: usize = 2048;
 
 /// The cold part of a size class in a heap.
 ///
-/// The fast paths count what they do in two words of the bin. *Settling* a bin moves these counts into the lane. Between two settlings
+/// The fast paths count pushes and pops in two words of the bin. *Settling* the bin moves these counts into the lane;
+/// then the bin is *granted* a number of frees, after which the slow path settles it again. Between two settlings
 ///
 /// ```text
-///   pushes                =  granted - frees_left
-///   blocks in the bin     =  held + pushes - pops
+///   granted       |==========================================|       frees allowed until the next settling
+///                 |<-- pushes so far -->|<--- frees_left --->|
+///
+///   pushes             =  granted - frees_left
+///   blocks in the bin  =  held + pushes - pops
 /// ```
 ///
-/// For example: settled with 10 blocks in the bin (`held` 10) and granted 64 frees (`granted` and `frees_left` 64). After 5 frees and 3
-/// allocations `frees_left` is 59 and `pops` is 3, so the bin holds 10 + 5 - 3 = 12 blocks.
+/// For example: at the settling the bin holds 10 blocks (`held` 10) and is granted 64 frees (`granted` and `frees_left`
+/// 64). After 5 frees and 3 allocations `frees_left` is 59 and `pops` is 3, so the bin holds 10 + 5 - 3 = 12 blocks.
+///
+/// The *run* is the part of one span from which the heap takes blocks that were never handed out:
+///
+/// ```text
+///   |  handed out  | next block |        ...        |
+///                  ^ bump                           ^ end           blocks left  =  (end - bump) / block size
+/// ```
+///
+/// For example: a run of 48-byte blocks with `bump` at 0x1060 and `end` at 0x1120 has 192 / 48 = 4 blocks left. `carve`
+/// returns 0x1060 and moves `bump` to 0x1090.
+///
+/// The spans that are listed in `partial` have blocks to give:
 ///
 /// ```text
 ///   spare  =  sum over the listed spans of (free + away + capacity - carved)
 /// ```
+///
+/// For example: one listed span of 100 blocks has 60 carved blocks, 20 of them on its list and 5 in holes. So `spare` is
+/// 20 + 5 + 100 - 60 = 65.
 #[repr(C)]
 pub struct Lane {
-    /// Next block of the run, and the end of the run. Equal when it is used up.
+    /// The next block of the run, and the end of the run. They are equal when the run is used up.
     pub(crate) bump: Owned<AtomicUsize>,
     pub(crate) end: Owned<AtomicUsize>,
     /// Whether the run's blocks are zero.
     pub(crate) fresh: Cell<bool>,
-    /// Whether the bin gave blocks back to spans, and nobody has looked for these since.
+    /// Whether blocks went from the bin to spans, and the listed spans were not searched for free blocks since.
     pub(crate) flushed: Cell<bool>,
-    /// Whether it did so because the class has more spans than it has bought.
-    pub(crate) short: Cell<bool>,
-    /// Spans that were bought: see `cache_budget`.
+    /// Whether blocks went from the bin to spans because the class has more spans than it has bought.
+    pub(crate) flushed_unbought: Cell<bool>,
+    /// Number of spans bought: see `cache_budget`.
     pub(crate) bought: Cell<u8>,
     /// Blocks in the bin when it was last settled.
     pub(crate) held: Owned<AtomicU32>,
-    /// Frees that were allowed then until the next settling.
+    /// Frees that were granted at that time.
     pub(crate) granted: Owned<AtomicU32>,
-    /// Blocks the bin may hold.
+    /// Blocks that the bin may hold.
     pub(crate) limit: Owned<AtomicU32>,
-    /// What `aging` saw the last time: blocks in the bin, blocks popped in all, and blocks pushed or carved in all.
+    /// The state at the last aging: blocks in the bin, the total of blocks popped, and the total of blocks pushed or
+    /// carved.
     pub(super) aged_held: Cell<u32>,
     pub(super) aged_popped: Cell<u32>,
     pub(super) aged_others: Cell<u32>,
-    /// Spans with blocks to give; under the lock.
+    /// Listed spans: those with blocks to give. Under the lock.
     pub(crate) partial: SpanList,
-    /// Blocks that the heap's listed spans hold: on their lists, in holes, and not yet carved. Under the lock.
+    /// Blocks that the listed spans have to give: on their lists, in holes, and not yet carved. Under the lock.
     pub(crate) spare: Counter,
     pub(crate) bumped: Counter,
     pub(crate) popped: Counter,
@@ -103,26 +123,37 @@ pub struct Lane {
     pub(crate) received: Counter,
 }
 
-/// Counts of medium or of large blocks. A block may be allocated in one heap and freed in another, so only the sums over all heaps mean
-/// something.
+/// Counts of medium or of large blocks. A block may be allocated in one heap and freed in another, so only the sums
+/// over all heaps are meaningful.
 pub struct Tally {
     pub(crate) allocations: Counter,
     pub(crate) frees: Counter,
     /// Usable bytes.
     pub(crate) bytes: Counter,
-    /// Bytes between the ends of blocks and of their slabs.
+    /// Bytes between the end of each block and the end of its last slab.
     pub(crate) slack: Counter,
 }
 
-/// What a heap has bought and may buy: see `cache_budget`. In bytes.
+/// The right of a heap to keep spans: see `cache_budget`.
+///
+/// ```text
+///   0          bought                limit                    share of this heap
+///   |============|---- may buy --------|---- may grow to --------|
+/// ```
+///
+/// For example: `limit` is 256 KiB and three spans of 64 KiB are bought (`bought` 192 KiB). The heap can buy one more
+/// span; to buy a fifth one, it must have paid 1024 of `miss_cost` first, which doubles `limit` to 512 KiB.
 #[derive(Default)]
 pub(crate) struct Budget {
+    /// Bytes bought.
     pub(super) bought: Cell<usize>,
-    pub(super) most: Cell<usize>,
-    pub(super) trouble: Cell<u32>,
+    /// Bytes that the heap may buy.
+    pub(super) limit: Cell<usize>,
+    /// Cost of spans that are not bought, since the limit was doubled last.
+    pub(super) miss_cost: Cell<u32>,
 }
 
-/// Blocks of one other heap that wait to be sent to it: see `remote`.
+/// Blocks of one other heap that wait to be sent to their owner: see `remote`.
 #[repr(C)]
 pub(crate) struct RemoteList {
     pub(super) owner: Cell<usize>,
@@ -130,22 +161,23 @@ pub(crate) struct RemoteList {
     pub(super) last: Cell<usize>,
     pub(super) count: Cell<u32>,
     pub(super) bytes: Cell<u32>,
-    /// The latest blocks, in a circle.
-    pub(super) recent: [Cell<usize>; FETCH_AHEAD],
+    /// The latest blocks, as a ring buffer.
+    pub(super) recent: [Cell<usize>; PREFETCH_DISTANCE],
 }
 
-/// Lists of the remote cache. The owner's anchor chooses one, so a list may be sent early because another owner's turn has come.
+/// Number of lists in a remote cache. The owner's anchor selects the list, so a list may be sent early because a block
+/// of another owner needs it.
 pub(super) const REMOTE_LISTS: usize = 4;
-/// The lines of a chain lie in another processor's cache, and each link is known only when the one before it has arrived. So a
-/// block's second word names the block so many links on, for the receiver to fetch in advance.
-pub(super) const FETCH_AHEAD: usize = 8;
+/// The cache lines of a chain belong to another processor, and each link is known only when the line before it has
+/// arrived. So the second word of a block names the block this many links further, for the receiver to prefetch.
+pub(super) const PREFETCH_DISTANCE: usize = 8;
 
-/// Free medium blocks that a thread keeps at hand: see `medium_cache`.
+/// Free medium blocks that a thread caches: see `medium_cache`.
 pub(crate) struct MediumCache {
     /// Blocks of one slab, of two, and so on.
     pub(super) rows: [MediumRow; MEDIUM_ROWS],
     pub(super) bytes: Counter,
-    /// Whether it was used since the caches were aged last.
+    /// Whether the medium cache was used since the last aging.
     pub(super) used: Cell<bool>,
 }
 
@@ -157,7 +189,7 @@ pub(super) struct MediumRow {
     pub(super) count: Cell<u32>,
 }
 
-/// The kinds of blocks without a class.
+/// The kinds of blocks without a size class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Big {
     /// Slabs of a segment.
@@ -166,54 +198,54 @@ pub enum Big {
     Large = 1,
 }
 
-/// What a heap is at the moment.
+/// The state of a heap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Status {
     /// In the pool, just made, or lent for one call.
     Pooled = 0,
-    /// Some thread's.
+    /// Owned by a thread.
     Owned = 1,
-    /// Its owner vanished in a fork while the heap was being changed. It is never touched again.
+    /// Its owner vanished in a fork while the heap was being changed. No thread touches it again.
     Lost = 2,
-    /// Some thread's, which seems to do nothing: see `scavenger::idle_threads`.
+    /// Owned by a thread that seems to be idle: see `scavenger::idle_threads`.
     Suspect = 3,
-    /// Some thread's, which does nothing; what it had at hand was taken.
+    /// Owned by an idle thread; the scavenger has emptied it.
     Taken = 4,
 }
 
 /// A thread heap.
 #[repr(C, align(2048))]
 pub struct Heap {
-    /// The heap behind this one in the pool.
+    /// The next heap in the pool.
     pub(super) link: AtomicPtr<Heap>,
-    /// The heap made before this one.
+    /// The heap that was made before this one.
     pub(super) older: AtomicPtr<Heap>,
     pub(super) status: AtomicU32,
     pub(super) lock: Lock,
-    /// Whether the owner is in a slow path. A signal handler that allocates in the middle of one must keep out, and so must the scavenger.
-    /// A child that is forked meanwhile sets the heap aside.
+    /// Whether the owner is in a slow path. Neither a signal handler that interrupts the slow path nor the scavenger
+    /// may then use the heap. A child process forked at that time by another thread never uses it.
     pub(crate) busy: AtomicBool,
-    /// Whether its owner was gone at any moment, so that the counts of a bin may be one off.
+    /// Whether the owner vanished in a fork, possibly in a fast path, so that the counts of a bin may be off by one.
     pub(crate) orphan: AtomicBool,
-    /// Slow paths taken, to read the clock now and then.
+    /// Slow paths since the clock was last read.
     pub(crate) ticks: Owned<AtomicU32>,
-    /// Blocks freed by other threads, in chains that are pushed as a whole.
+    /// Blocks freed by other threads, pushed as whole chains.
     pub(crate) inbox: AtomicUsize,
     pub(super) inbox_blocks: AtomicUsize,
     pub(super) inbox_bytes: AtomicUsize,
-    /// Pointers looked up that were no blocks of ours.
+    /// Frees of pointers that were no blocks of this allocator.
     pub(crate) misses: Counter,
-    /// The owner's number.
+    /// The owner's thread number.
     pub(crate) thread: AtomicU32,
-    /// How often the heap got an owner.
+    /// How many times a thread has adopted the heap.
     pub(crate) adoptions: AtomicU32,
-    /// Where the owner's slot is; 0 if that is not known.
-    pub(crate) place: AtomicUsize,
-    /// What `scavenger::idle_threads` saw at its last look.
-    pub(crate) seen: AtomicUsize,
-    /// Pages of its spans that are gone. Under the lock.
-    pub(crate) gone: Counter,
+    /// Address of the owner's slot; 0 if that is not known.
+    pub(crate) slot_address: AtomicUsize,
+    /// The signature that `scavenger::idle_threads` computed at its last look.
+    pub(crate) last_signature: AtomicUsize,
+    /// Pages in holes of its spans, which went back to the system. Under the lock.
+    pub(crate) pages_in_holes: Counter,
     pub(super) budget: Budget,
     pub(crate) remote_cache: [RemoteList; REMOTE_LISTS],
     /// Medium and large blocks.
@@ -222,7 +254,7 @@ pub struct Heap {
     pub(crate) bins: [Bin; CLASSES],
     pub(crate) lanes: [Lane; CLASSES],
     pub(crate) medium_cache: MediumCache,
-    /// The pass of the decay after which the caches were aged last.
+    /// The decay pass after which the caches were last aged.
     pub(super) aged: Cell<u32>,
 }
 
@@ -232,14 +264,15 @@ const _: () = {
     assert!(offset_of!(Heap, lanes) == ANCHOR);
     assert!(offset_of!(Heap, bins) == ANCHOR - BINS_BYTES);
     assert!(size_of::<Bin>() == 16);
-    // What a thread costs that allocates next to nothing.
+    // This is the cost of a thread that allocates almost nothing.
     assert!(size_of::<Heap>() <= 12 << 10);
 };
 
-// SAFETY: the module's doc says which thread may touch which field when.
+// SAFETY: each field has one thread at a time that may touch it, as the table at the top of this file says.
 unsafe impl Sync for Heap {}
 
-// SAFETY: `link` returns one field; made by `metadata`, so never unmapped; aligned to 2048.
+// SAFETY: `link` returns always the same field; heaps come from `metadata`, so they are never unmapped; they are
+// aligned to 2048.
 unsafe impl Linked for Heap {
     fn link(&self) -> &AtomicPtr<Heap> {
         &self.link
@@ -247,20 +280,20 @@ unsafe impl Linked for Heap {
 }
 
 impl Heap {
-    /// The address that page map entries and slots know this heap by.
+    /// Returns the address by which page map entries and slots refer to this heap.
     pub(crate) fn anchor(&self) -> usize {
         ptr::from_ref(self) as usize + ANCHOR
     }
 
-    /// The heap with this anchor.
+    /// Returns the heap with this anchor.
     pub(crate) fn at_anchor(anchor: usize) -> &'static Heap {
         // SAFETY: anchors come from the slot and from page map entries, which hold only anchors of heaps.
         unsafe { &*((anchor - ANCHOR) as *const Heap) }
     }
 }
 
-/// A heap whose lock this thread holds. Spans that became empty are released, and misuse is named, when the lock is free again, since
-/// that may take a kernel call.
+/// A heap whose lock this thread holds. Empty spans are released and misuse is reported after the lock is released,
+/// since both may make a system call.
 pub(crate) struct Locked<'a> {
     pub(super) heap: &'a Heap,
     pub(super) held: Option<Held<'a>>,
@@ -268,14 +301,14 @@ pub(crate) struct Locked<'a> {
     pub(super) noticed: Noticed,
 }
 
-/// What stands where a thread's heap would be before the thread has one: bins that are always empty, so that the fast paths need no test
-/// for that; and beside them the tables from sizes to bins.
+/// The heap of a thread that has none. Its bins are always empty, so the fast paths need no test for a missing heap.
+/// The tables from sizes to bins lie beside them.
 #[repr(C, align(64))]
 pub(crate) struct EmptyHeap {
     pub(crate) bins: [Bin; CLASSES],
-    /// For each multiple of 8: how far into the bins the bin of its class lies.
+    /// For each multiple of 8: the offset in bytes of its class's bin from the first bin.
     pub(super) offsets: [u16; TABLE_MAX / 8 + 1],
-    /// The same where blocks must be aligned to 16 whatever their size.
+    /// The same for blocks that must be aligned to 16 whatever their size.
     pub(super) offsets_for_new: [u16; TABLE_MAX / 8 + 1],
     /// The same for each multiple of [`STEP_ABOVE`], for sizes above [`TABLE_MAX`].
     pub(super) offsets_above: [u16; SMALL_MAX / STEP_ABOVE + 1],
@@ -289,7 +322,7 @@ pub(crate) static EMPTY_HEAP: EmptyHeap = EmptyHeap {
     offsets_above: offsets::<STEP_ABOVE, _>(0),
 };
 
-/// How far into the bins the bin for each multiple of `STEP` lies. Sizes below `least` count as `least`.
+/// Returns the offsets of the bins, in bytes, for each multiple of `STEP`. Sizes below `least` count as `least`.
 pub(super) const fn offsets<const STEP: usize, const LENGTH: usize>(least: usize) -> [u16; LENGTH] {
     let mut offsets = [0; LENGTH];
     let mut at = 0;

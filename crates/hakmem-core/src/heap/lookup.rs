@@ -1,4 +1,4 @@
-//! What a pointer points at, as far as the page map and the descriptors behind it say.
+//! Finds out what a pointer points to, by the page map and the descriptors.
 
 use super::entry::{class_in, is_small};
 use crate::backend::large;
@@ -8,9 +8,9 @@ use crate::backend::span::index_in;
 use crate::base::sizes::{BLOCK_SIZE, SLAB, SPAN_BLOCKS, SPAN_SLABS};
 use crate::map::page_map;
 
-/// Whether `address`, which lies in a span of `class`, is where a block begins.
+/// Whether a block begins at `address`, which lies in a span of `class`.
 #[inline]
-pub(super) fn is_border(class: usize, address: usize) -> bool {
+pub(super) fn is_block_start(class: usize, address: usize) -> bool {
     let index = if SPAN_SLABS[class] == 1 {
         index_in(class, address % SLAB).ok()
     } else {
@@ -19,11 +19,12 @@ pub(super) fn is_border(class: usize, address: usize) -> bool {
     index.is_some_and(|index| index < SPAN_BLOCKS[class] as usize)
 }
 
-/// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there.
+/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there.
 pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
     if is_small(entry) {
         let class = class_in(entry);
-        is_border(class, address).then_some(BLOCK_SIZE[class] as usize)
+        is_block_start(class, address).then_some(BLOCK_SIZE[class] as usize)
     } else if entry == page_map::MEDIUM {
         medium::usable_size(address)
     } else if large::is_large(entry) {
@@ -33,7 +34,7 @@ pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
     }
 }
 
-/// Usable bytes of a block of ours; `None` for anything else.
+/// Returns the usable bytes of a block of this allocator; `None` for any other pointer.
 #[inline]
 pub fn usable_size(block: *const u8) -> Option<usize> {
     usable_size_of(page_map::entry(block as usize), block as usize)

@@ -1,19 +1,20 @@
-//! The shelf: medium blocks that a thread freed and keeps at hand, by their number of slabs.
+//! The medium cache: medium blocks that a thread has freed and keeps for its next allocations, in rows by their number
+//! of slabs.
 //!
-//! To claim slabs and to give them back changes words that all threads share. A block on the shelf stays claimed, only the page
-//! map says that it is free, so taking it down again changes nothing but this heap. Whoever frees a block keeps it, whoever
-//! allocated it.
+//! Claiming and releasing slabs changes words that all threads share. The slabs of a cached block stay claimed; only
+//! the page map says that the block is free. So allocating it again changes nothing but this heap and the page map. The
+//! thread that frees a block caches it, even if another thread allocated it.
 //!
 //! ```text
-//!   bytes  =  sum over the blocks on the shelf of their slabs  <=  what it may hold, after each free
+//!   bytes  =  sum over the cached blocks of the bytes of their slabs  <=  medium_cache_limit, after each free
 //! ```
 //!
-//! It may hold a share of what the thread has of medium blocks, so that the shelf never costs much beside them. Who must leave
-//! is one of which there are most: with sizes at random that misses least. A shelf that was not used from one purge pass to
-//! the next is cleared.
+//! The limit is a share of the medium blocks that the thread uses, so the cache is always small beside them. When it is
+//! full, a block of the longest row is released: with random sizes that causes the fewest misses. A cache that was not
+//! used from one purge pass to the next is flushed.
 //!
 //! # Safety
-//! The shelf is its owner's, like the bins, or whose who acts as the owner.
+//! Only the owner touches the medium cache, like the bins, or the thread that acts as the owner.
 
 use super::layout::{Big, Heap, Locked, MEDIUM_ROWS, MediumCache, MediumRow};
 use super::registry;
@@ -22,10 +23,11 @@ use crate::backend::span::Span;
 use crate::base::sizes::SLAB;
 use crate::policy;
 
-/// What any shelf may hold, in bytes.
-const LEAST: usize = 256 << 10;
-/// What a shelf may hold of the medium blocks that its thread allocated and did not free: one part in so many.
-const SHARE: usize = 16;
+/// The least limit of a medium cache, in bytes.
+const LEAST_CACHED_BYTES: usize = 256 << 10;
+/// The limit is one part in this many of the medium blocks that the thread allocated and did not free.
+const SHARE_DIVISOR: usize = 16;
+
 impl MediumRow {
     fn blocks(&self) -> impl Iterator<Item = &'static Span> {
         core::iter::successors(self.first.get(), |span| span.below())
@@ -33,17 +35,17 @@ impl MediumRow {
 }
 
 impl MediumCache {
-    /// Bytes of the blocks on it.
+    /// Returns the bytes of the cached blocks.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
     }
 
-    /// The blocks on it, each with its number of slabs.
+    /// Iterates over the cached blocks, each with its number of slabs.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, &'static Span)> {
         self.rows.iter().zip(1..).flat_map(|(row, slabs)| row.blocks().map(move |span| (slabs, span)))
     }
 
-    /// Whether every row is as long as it is counted to be.
+    /// Whether every row is as long as its count says.
     pub(crate) fn is_counted(&self) -> bool {
         self.rows.iter().all(|row| row.blocks().count() == row.count.get() as usize)
     }
@@ -65,19 +67,19 @@ impl MediumCache {
         self.bytes.add((span.slabs() * SLAB) as u64);
     }
 
-    /// Takes one of those of which there are most.
-    fn take_of_most(&self) -> Option<&'static Span> {
+    /// Takes a block of the longest row.
+    fn take_from_longest_row(&self) -> Option<&'static Span> {
         let slabs = (1..=MEDIUM_ROWS).max_by_key(|slabs| self.rows[slabs - 1].count.get())?;
         self.take(slabs)
     }
 
-    /// Whether this block is on it.
-    pub(super) fn has(&self, span: &Span) -> bool {
+    /// Whether this block is cached.
+    pub(super) fn holds_span(&self, span: &Span) -> bool {
         self.blocks().any(|(_, other)| core::ptr::eq(other, span))
     }
 
-    /// Makes it empty, in a child just forked, where the owner vanished at any moment. Its blocks are released by what the page
-    /// map says of them.
+    /// Empties the cache without releasing its blocks, in a child process in which the owner does not exist. The child
+    /// finds the blocks by the page map and releases them.
     pub(super) fn forget(&self) {
         for row in &self.rows {
             row.first.set(None);
@@ -88,14 +90,14 @@ impl MediumCache {
 }
 
 impl Heap {
-    /// What the shelf may hold, in bytes.
-    fn most_cached(&self) -> usize {
-        // A thread that frees what others allocated has less than nothing.
+    /// Returns the limit of the medium cache, in bytes.
+    fn medium_cache_limit(&self) -> usize {
+        // The count is negative in a thread that frees blocks of other threads.
         let has = (self.tallies[Big::Medium as usize].bytes.get() as isize).max(0) as usize;
-        (has / SHARE).max(LEAST).min(policy::current().cache_total / registry::owned().max(1))
+        (has / SHARE_DIVISOR).max(LEAST_CACHED_BYTES).min(policy::current().cache_total / registry::owned().max(1))
     }
 
-    /// Allocates a medium block of `size` bytes; the flag says whether it is zero.
+    /// Allocates a medium block of `size` bytes. The flag says whether the block is zero.
     pub(super) fn allocate_medium(&self, size: usize) -> Option<(usize, bool)> {
         self.medium_cache.used.set(true);
         if let Some(span) = self.medium_cache.take(medium::slabs_for(size)) {
@@ -105,17 +107,17 @@ impl Heap {
         medium::allocate(size)
     }
 
-    /// Frees the medium block at `address`; its size, or `None` if none begins there.
+    /// Frees the medium block at `address` and returns its size; `None` if no medium block begins there.
     pub(super) fn free_medium(&self, address: usize) -> Option<usize> {
         let span = medium::at(address)?;
         let bytes = span.bytes();
         let more = span.slabs() * SLAB;
-        let most = self.most_cached();
+        let most = self.medium_cache_limit();
         self.medium_cache.used.set(true);
         let stays = more <= most;
         let room = if stays { most - more } else { most };
         while self.medium_cache.bytes() as usize > room
-            && let Some(other) = self.medium_cache.take_of_most()
+            && let Some(other) = self.medium_cache.take_from_longest_row()
         {
             medium::release(other);
         }
@@ -136,7 +138,7 @@ impl Heap {
         }
     }
 
-    /// Flushes the medium cache if it was not used since the last time.
+    /// Flushes the medium cache if it was not used since the last aging.
     pub(super) fn age_medium_cache(&self) {
         if !self.medium_cache.used.replace(false) {
             self.flush_medium_cache();
@@ -145,11 +147,12 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Clears the shelf, by its owner, or by who acts as the owner: what was on it is released with the empty spans.
+    /// Empties the medium cache; its blocks are released together with the empty spans. Called by the owner, or by the
+    /// thread that acts as the owner.
     pub(super) fn empty_medium_cache(&self) {
-        let shelf = &self.heap.medium_cache;
+        let cache = &self.heap.medium_cache;
         for slabs in 1..=MEDIUM_ROWS {
-            while let Some(span) = shelf.take(slabs) {
+            while let Some(span) = cache.take(slabs) {
                 self.retired.push(span);
             }
         }

@@ -1,20 +1,22 @@
-//! Misuse that slow paths find: what is wrong with a pointer, and with the list of a bin.
+//! Misuse that slow paths find: in a pointer that the program passed, and in the list of a bin.
 //!
-//! The fast path of `free` compares a block with the latest one of its bin and no more, so a block may come into a bin twice, or be
-//! none. That is found where the bin is settled, emptied or given back, before which the block may be handed out:
+//! The fast path of `free` only compares a block with the latest one of its bin, so a bin can hold a block twice, or a
+//! pointer that is no block. Slow paths find such a block when the bin is settled or flushed, but the block may have
+//! been handed out before:
 //!
-//! - The latest block is looked at whenever a bin is settled, which a new bin is after its first free, its third, its seventh and so
-//!   on; and so is the beginning of its list.
-//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be marked as back.
-//! - When the process ends normally the bins of the thread that ends it are looked through.
+//! - Settling a bin checks its latest block and the beginning of its list. A new bin is settled after its first free,
+//!   its third, its seventh and so on.
+//! - A block that goes back to its span must begin where a block begins, must have been handed out, and must not be
+//!   marked as returned.
+//! - When the process ends normally, the bins of the thread that ends it are checked.
 //!
-//! A block that was pushed twice has one link for two places: the list then leads in a circle, and what stood behind the block is out
-//! of reach. The circle is opened, and what is lost counts as in use from then on. So the equations of bins, lanes and spans hold
-//! after misuse was named.
+//! A block that was pushed twice has one link for two places. The list is then a circle, and the blocks behind the
+//! block's first place are out of reach. The circle is opened, and the lost blocks count as in use from then on. So the
+//! equations of bins, lanes and spans hold again after the misuse was reported.
 //!
 //! # Safety
-//! Lists are followed only through what the page map says are blocks of the bin's own class and heap. By the bin's owner, in a
-//! slow path.
+//! Lists are followed only through addresses that the page map calls blocks of the bin's own class and heap; by the
+//! bin's owner, in a slow path.
 
 use super::entry::{anchor_in, class_in, entry_for, is_small};
 use super::layout::{BINS_BYTES, Bin, Heap, Locked};
@@ -32,23 +34,23 @@ use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
 use hakmem_os::vm::ADDRESS_BITS;
 
-/// Blocks of a list that are looked at for each settling, and one more for each so many frees.
-const STEPS: u32 = 8;
-const FREES_A_STEP: u32 = 64;
-/// So many frees are looked at each time that the bin is settled.
+/// A check follows this many links of the list, and one more for each [`FREES_PER_LINK`] frees since the last settling.
+const LINKS_CHECKED: u32 = 8;
+const FREES_PER_LINK: u32 = 64;
+/// A bin is checked at each settling until it has taken this many frees.
 const FIRST_FREES: u64 = 64;
-/// Frees from one look at the beginning of a list to the next, after these; a power of two.
-const FREES_A_LOOK: u64 = 512;
-/// Blocks that are looked at when the process ends: a fraction of a millisecond.
-const STEPS_AT_THE_END: u32 = 4096;
-/// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
-const SLABS_BACK: usize = (1 << 30) / SLAB;
+/// Later a bin is checked once in this many frees; a power of two.
+const FREES_BETWEEN_CHECKS: u64 = 512;
+/// Blocks that are checked when the process ends, which takes a fraction of a millisecond.
+const BLOCKS_CHECKED_AT_EXIT: u32 = 4096;
+/// How many slabs back the page map is searched for the large block that contains a pointer: a gigabyte.
+const SLABS_SEARCHED: usize = (1 << 30) / SLAB;
 
 fn small(class: usize) -> Place {
     Place::Small(BLOCK_SIZE[class] as usize)
 }
 
-/// Called by the fast path of `free` for the block that it freed last.
+/// Reports a block that is freed while it is the latest block of this thread's bin. Called by the fast path of `free`.
 #[cold]
 #[inline(never)]
 pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
@@ -57,14 +59,15 @@ pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
     guard::report("free", block as usize, Wrong::FreedTwice(small(class_in(entry)), thread));
 }
 
-/// Names what is wrong with a pointer that `function` found to be no block in use.
+/// Reports a pointer that was passed to `function` and is no block in use.
 #[cold]
 #[inline(never)]
-pub fn name_misuse(function: &str, pointer: *mut u8) {
-    guard::report(function, pointer as usize, wrong_with(pointer as usize));
+pub fn report_misuse(function: &str, pointer: *mut u8) {
+    guard::report(function, pointer as usize, misuse_of(pointer as usize));
 }
 
-pub(super) fn wrong_with(address: usize) -> Wrong {
+/// Returns the kind of misuse that passing `address`, which is no block in use, amounts to.
+pub(super) fn misuse_of(address: usize) -> Wrong {
     let entry = page_map::entry(address);
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
@@ -91,11 +94,12 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
 }
 
-/// The medium or large block in use that `address` lies in, and where it begins.
+/// Returns the medium or large block in use that contains `address`, and the address where it begins.
 fn block_around(address: usize) -> Option<(Place, usize)> {
     let slab = address & !(SLAB - 1);
-    let starts = (0..SLABS_BACK).map_while(|back| slab.checked_sub(back * SLAB));
-    // Only the first slab of a large block has an entry; those of a medium one are marked free behind the first.
+    let starts = (0..SLABS_SEARCHED).map_while(|back| slab.checked_sub(back * SLAB));
+    // Only the first slab of a large block has an entry; the slabs of a medium block are marked free except for the
+    // first.
     let (base, entry) = starts
         .map(|at| (at, page_map::entry(at)))
         .find(|(_, entry)| is_small(*entry) || *entry == page_map::MEDIUM || large::is_large(*entry))?;
@@ -111,13 +115,15 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     (address - base < length).then_some((place, base))
 }
 
-/// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
+/// Whether the small block at `address` is known to be free: its span marks it as returned, or it is the latest block
+/// of this thread's bin.
 pub(super) fn is_free(address: usize) -> bool {
     let entry = page_map::entry(address);
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
 }
 
-/// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there, or it is known to be free.
+/// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this
+/// allocator begins there, or it is known to be free.
 #[inline]
 pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     if !is_small(entry) {
@@ -128,25 +134,26 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     may_be_live.then(|| span.block_size())
 }
 
-/// Whether a small block, whose entry this is, is the latest one in its bin, which is this thread's.
+/// Whether the small block at `address`, whose page map entry is `entry`, is the latest block of one of this thread's
+/// bins.
 fn is_latest(entry: usize, address: usize) -> bool {
     let anchor = slot::heap();
     let distance = entry ^ anchor;
-    // SAFETY: then the entry is that of blocks whose bin lies at this distance from this thread's anchor.
+    // SAFETY: the distance is that of a bin, so the entry is that of blocks whose bin lies there in this thread's heap.
     distance >= BINS_BYTES.wrapping_neg() && unsafe { Bin::at(anchor, distance) }.head.load(Relaxed) == address
 }
 
-/// Looks through the bins of the thread that ends the process, as far as that takes next to no time.
-pub fn look_through_bins() {
+/// Checks the bins of the thread that ends the process, up to a bounded number of blocks.
+pub fn check_bins_at_exit() {
     if slot::heap() == 0 {
         return;
     }
     let Some(heap) = Heap::for_slow_path() else { return };
-    let mut left = STEPS_AT_THE_END;
+    let mut left = BLOCKS_CHECKED_AT_EXIT;
     for class in (0..CLASSES).filter(|class| heap.bins[*class].head.load(Relaxed) != 0) {
         heap.settle(class);
         let steps = heap.lanes[class].held.get().min(left);
-        if !heap.looks_right(class, steps, steps) {
+        if !heap.is_sound(class, steps, steps) {
             heap.lock_as_owner().mend(class);
         }
         heap.grant(class);
@@ -155,37 +162,38 @@ pub fn look_through_bins() {
 }
 
 impl Heap {
-    /// Looks at the beginning of a bin that was settled after so many frees: each time at first, and now and then later on.
+    /// Checks a bin that was settled after `frees` frees, if a check is due.
     #[inline]
-    pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
+    pub(super) fn check_bin_if_due(&self, class: usize, frees: u32) {
         let all = self.lanes[class].pushed.get();
         let before = all.wrapping_sub(u64::from(frees));
-        if before < FIRST_FREES || before ^ all >= FREES_A_LOOK {
-            self.look_closely(class, frees);
+        if before < FIRST_FREES || before ^ all >= FREES_BETWEEN_CHECKS {
+            self.check_bin(class, frees);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look_closely(&self, class: usize, frees: u32) {
-        if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
+    fn check_bin(&self, class: usize, frees: u32) {
+        if !self.is_sound(class, 1, LINKS_CHECKED + frees / FREES_PER_LINK) {
             self.lock_as_owner().mend(class);
         }
     }
 
-    /// Whether the first `steps` blocks of a settled bin are a list that ends where it should, and the first `close` of them are
-    /// what they should be.
-    fn looks_right(&self, class: usize, close: u32, steps: u32) -> bool {
+    /// Whether the first `steps` blocks of a settled bin form a sound list: each is a block of this bin, they form no
+    /// circle, and the list is as long as its count. The first `checked` of them are also compared with the marks of
+    /// their spans.
+    fn is_sound(&self, class: usize, checked: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
         let steps = steps.min(held);
         let (mut block, mut left) = (self.bins[class].head.load(Relaxed), steps);
-        // A block is compared with the one that came last at a power of two: so a circle is found in one turn of it or two.
+        // Each block is compared with the block at the last power of two: this finds a circle within two turns.
         let (mut earlier, mut power, mut lap) = (0, 1_u32, 1_u32);
         let mut before = usize::MAX;
         while left != 0 {
-            // What is in the slab of the one before it is in the same bin's.
+            // A block in the same slab as the block before it belongs to the same bin.
             let is_right = (block ^ before < SLAB || self.is_in_bin(class, block)) && block != earlier;
-            if !is_right || steps - left < close && self.wrong_in_bin(class, block).is_some() {
+            if !is_right || steps - left < checked && self.misuse_in_bin(class, block).is_some() {
                 return false;
             }
             lap -= 1;
@@ -193,20 +201,21 @@ impl Heap {
                 power = power.wrapping_mul(2);
                 (earlier, lap) = (block, power);
             }
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             (before, block) = (block, unsafe { next_of(block) });
             left -= 1;
         }
         block == 0 || steps < held
     }
 
-    /// Whether the page map says that `block` may stand in this bin.
+    /// Whether the page map says that `block` may be in this bin.
     fn is_in_bin(&self, class: usize, block: usize) -> bool {
         page_map::entry(block) == entry_for(self.anchor(), class)
     }
 
-    /// What is wrong with a block of a bin, if it is seen.
-    fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
+    /// Returns the misuse that put `block` into this bin, as far as the marks of its span show it; `None` if they show
+    /// none.
+    fn misuse_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         let run = lane.bump.get()..lane.end.get();
         if span.is_out(block) && !run.contains(&block) {
@@ -220,22 +229,24 @@ impl Heap {
         }
     }
 
-    /// Notes that a settled bin holds `length` blocks. Those it was counted to hold beyond that count as popped: some are lost,
-    /// as if they were in use, and others were never in use when they were freed.
-    pub(super) fn count_lost(&self, class: usize, length: u32) {
+    /// Corrects the count of a settled bin to `length` blocks. The difference counts as popped: some of these blocks
+    /// are lost, as if they were in use, and others were not in use when they were freed.
+    pub(super) fn correct_held(&self, class: usize, length: u32) {
         let lane = &self.lanes[class];
         let lost = lane.held.replace(length).wrapping_sub(length) as i32;
         lane.popped.add(i64::from(lost) as u64);
     }
 
-    /// Opens the circle in which the list of a bin leads, if it does, behind its last block. The block where it closes.
+    /// Opens the circle that the list of a bin ends in, if there is one, behind its last block. Returns the block where
+    /// the circle closed.
     fn open_circle(&self, class: usize) -> Option<usize> {
         let head = self.bins[class].head.load(Relaxed);
         let after = |block: usize| {
-            // SAFETY: asked of blocks of this bin only.
+            // SAFETY: the page map says that this is a block of this bin.
             (block != 0 && self.is_in_bin(class, block)).then(|| unsafe { next_of(block) })
         };
-        // One goes twice as fast as the other, and meets it in the circle; what is as far from there as from the head is the entry.
+        // `fast` moves twice as fast as `slow` and meets it inside the circle. The entry of the circle is as far from
+        // the meeting point as from the head of the list.
         let (mut slow, mut fast) = (after(head)?, after(after(head)?)?);
         while slow != fast {
             (slow, fast) = (after(slow)?, after(after(fast)?)?);
@@ -249,15 +260,16 @@ impl Heap {
         while after(last)? != entry {
             last = after(last)?;
         }
-        // SAFETY: a block of this bin.
+        // SAFETY: this is a block of this bin.
         unsafe { set_next(last, 0) };
         Some(entry)
     }
 }
 
 impl Locked<'_> {
-    /// Mends the list of a settled bin: opens a circle, takes out what should not be there, cuts off what is no block, counts anew; and
-    /// mends the lists of spans that led into the bin. By the owner, or by who acts as the owner.
+    /// Mends the list of a settled bin: opens a circle, takes out blocks that should not be there, cuts off the list
+    /// before a pointer that is no block, and counts again. Also mends the lists of spans that these blocks damaged.
+    /// Called by the owner, or by the thread that acts as the owner.
     #[cold]
     #[inline(never)]
     pub(super) fn mend(&self, class: usize) {
@@ -269,26 +281,27 @@ impl Locked<'_> {
         }
         let set_behind = |before: usize, next: usize| match before {
             0 => bin.head.store(next, Relaxed),
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             before => unsafe { set_next(before, next) },
         };
-        let (mut before, mut block, mut length, mut astray) = (0, bin.head.load(Relaxed), 0, false);
+        let (mut before, mut block, mut length, mut list_is_damaged) = (0, bin.head.load(Relaxed), 0, false);
         while block != 0 {
             if !heap.is_in_bin(class, block) {
                 self.noticed.note(before, Wrong::Overwritten(small(class)));
                 set_behind(before, 0);
                 break;
             }
-            // SAFETY: a block of this bin.
+            // SAFETY: this is a block of this bin.
             let mut next = unsafe { next_of(block) };
-            if let Some(wrong) = heap.wrong_in_bin(class, block) {
+            if let Some(wrong) = heap.misuse_in_bin(class, block) {
                 if matches!(wrong, Wrong::FreedTwice(..)) {
-                    // It was linked into the bin while its span had it; or the bin leads to what went back to its span meanwhile, whose
-                    // link is the span's.
+                    // Either the block was linked into the bin while it was on its span's list, which damaged that
+                    // list. Or it went back to its span while the bin still led to it, and its link is part of the
+                    // span's list.
                     if span_of(block).is_some_and(|span| span.is_linked(block)) {
                         next = 0;
                     } else {
-                        astray = true;
+                        list_is_damaged = true;
                     }
                 }
                 self.noticed.note(block, wrong);
@@ -298,15 +311,15 @@ impl Locked<'_> {
             }
             block = next;
         }
-        heap.count_lost(class, length);
-        if astray {
+        heap.correct_held(class, length);
+        if list_is_damaged {
             heap.lanes[class].partial.iter().filter(|span| !span.list_is_whole()).for_each(Span::relist);
         }
     }
 
-    /// Names why `span` did not take a block back.
+    /// Notes why `span` refused a block, to be reported after the lock is released.
     #[cold]
-    pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
+    pub(super) fn note_refusal(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
             Refusal::Inside(bytes) => Wrong::Inside(place, bytes),

@@ -1,13 +1,14 @@
 //! Thread heaps: the fast paths of `malloc` and `free`, and the slow paths behind them.
 //!
-//! The way down is `alloc` → `refill` → `backend::slabs`, and `free` → `remote` for blocks of another heap, `flush` → `spans` for a bin
-//! that is full. `layout` says what a heap is made of, and who may touch which part of it.
+//! An allocation goes down through `alloc` → `refill` → `backend::slabs`. A free goes through `free` → `remote` for a
+//! block of another heap, and through `flush` → `spans` for a full bin. `layout` says what a heap consists of, and
+//! which thread may touch which part.
 
 mod notice;
 mod layout;
 mod entry;
 mod this_thread;
-mod work;
+mod slow_path_mark;
 mod registry;
 mod counters;
 mod cache_budget;
@@ -37,17 +38,17 @@ pub use alloc::{
 };
 pub use defragmentation::worth_moving;
 pub use fork::after_fork_in_child;
-pub use free::{free, free_asked_for, free_sized};
+pub use free::{free, free_sized, free_with_size};
 pub use holes::open_holes;
 pub use layout::{Big, Heap, Status};
 pub use lookup::usable_size;
-pub use misuse::{look_through_bins, name_misuse};
+pub use misuse::{check_bins_at_exit, report_misuse};
 pub use ownership::start;
 pub use pressure::answer_demand;
 pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use trim::{collect, trim};
 
 pub(crate) use cache_budget::bought_by_all;
-pub(crate) use counters::{gone_bytes, stray_frees, stray_tally};
+pub(crate) use counters::{hole_bytes, stray_frees, stray_tally};
 pub(crate) use entry::{anchor_in, class_in, is_small};
 pub(crate) use registry::put_into_pool;

@@ -1,23 +1,24 @@
-//! Misuse that was noticed under the lock of a heap. To name it is a call of the kernel, so it is named when the lock is free.
+//! Misuse that was noticed under the lock of a heap. A report is a system call, so it is made after the lock is
+//! released.
 
 use crate::base::guard::{self, Wrong};
 use core::cell::Cell;
 
-/// How much is remembered under one lock. What is noticed beyond that is named at once.
-const MOST: usize = 4;
+/// How many cases are remembered under one lock. Further ones are reported at once.
+const CAPACITY: usize = 4;
 
-/// What is wrong with which pointers.
+/// Pointers that were misused, each with the kind of misuse.
 pub(crate) struct Noticed {
     count: Cell<usize>,
-    wrongs: [Cell<(usize, Wrong)>; MOST],
+    wrongs: [Cell<(usize, Wrong)>; CAPACITY],
 }
 
 impl Noticed {
     pub(super) fn new() -> Noticed {
-        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; MOST] }
+        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; CAPACITY] }
     }
 
-    /// Notes what is wrong with a block that was freed.
+    /// Notes the misuse of a block that was freed.
     #[cold]
     pub(super) fn note(&self, block: usize, wrong: Wrong) {
         match self.wrongs.get(self.count.get()) {
@@ -29,8 +30,8 @@ impl Noticed {
         }
     }
 
-    /// Names it all.
-    pub(super) fn name(&self) {
+    /// Reports all that was noted.
+    pub(super) fn report(&self) {
         for (block, wrong) in self.wrongs.iter().take(self.count.get()).map(Cell::get) {
             guard::report("free", block, wrong);
         }

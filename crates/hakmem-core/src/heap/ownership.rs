@@ -1,14 +1,15 @@
-//! Heaps change hands: a new thread adopts one from the pool or makes one; a thread that ends leaves its own there.
+//! Ownership of heaps: a new thread adopts a heap from the pool or makes one; a thread that exits puts its heap into
+//! the pool.
 //!
 //! # Safety
-//! Only the thread that took a heap off the pool acts as its owner, until it puts the heap back.
+//! Only the thread that took a heap from the pool acts as its owner, until it puts the heap back.
 
 use super::access::SlowPath;
 use super::fork;
 use super::layout::{Heap, Status};
 use super::registry;
+use super::slow_path_mark::SlowPathMark;
 use super::this_thread;
-use super::work::Work;
 use crate::base::demand;
 use crate::base::sizes::CLASSES;
 use crate::base::wake_up;
@@ -21,54 +22,57 @@ use hakmem_os::atomic::{
 use hakmem_os::slot;
 use hakmem_os::thread;
 
-/// Registers the hook at thread exit. Called with the first heap; more calls do nothing.
+/// Registers the thread exit hook. Called when the first heap is made; later calls do nothing.
 pub fn start() {
-    this_thread::call_at_exit(leave);
+    this_thread::call_at_exit(on_thread_exit);
 }
 
-/// A heap for this thread to allocate from; `None` if the thread is exiting, in a signal handler that interrupted a slow path, or memory
-/// is out.
+/// Returns a heap for this thread to allocate from. `None` in a thread that is exiting, in a signal handler that
+/// interrupted a slow path, and when memory is out.
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Heap> {
-    fork::settle_if_forked();
-    this_thread::heap().or_else(|| if this_thread::is_exiting() || Work::is_under_way() { None } else { adopt() })
+    fork::repair_if_forked();
+    this_thread::heap().or_else(|| if this_thread::is_exiting() || SlowPathMark::is_set() { None } else { adopt() })
 }
 
-/// A heap for this thread to free with; `None` also where it has none and has freed little so far.
+/// Returns a heap for this thread to free with. `None` also in a thread that has no heap and has freed few blocks so
+/// far.
 #[cold]
 #[inline(never)]
-fn attach_to_free() -> Option<&'static Heap> {
-    fork::settle_if_forked();
+fn attach_for_free() -> Option<&'static Heap> {
+    fork::repair_if_forked();
     if this_thread::frees_without_heap() { None } else { attach() }
 }
 
 fn adopt() -> Option<&'static Heap> {
-    let _work = Work::begin();
-    let heap = take()?;
+    let _mark = SlowPathMark::set();
+    let heap = take_heap()?;
     heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
-    heap.start_small();
+    heap.reset_budget();
     this_thread::set_heap(heap);
-    // After the slot: the scavenger takes a heap for that of a thread which is gone if the slot does not name it.
+    // This comes after the slot is set: the scavenger concludes that an owner has ended if the owner's slot does not
+    // name the heap.
     heap.set_status(Status::Owned);
     registry::note_owned();
-    // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
-    // the thread gone.
+    // From here on this thread can allocate, and libc may allocate to arm the hook. If the hook cannot be armed, the
+    // scavenger returns the heap to the pool when it finds that the thread has ended.
     this_thread::arm_exit_hook(heap);
     wake_up::note_new_cache();
     Some(heap)
 }
 
-/// Takes a heap from the pool, or makes one. It says in whose hands it is, which a child forked by a signal handler has to know.
-fn take() -> Option<&'static Heap> {
-    let heap = find()?;
-    heap.place.store(slot::address(), Release);
+/// Takes a heap from the pool, or makes one, and stores the address of this thread's slot in it: a child forked by a
+/// signal handler needs to know which thread was taking the heap.
+fn take_heap() -> Option<&'static Heap> {
+    let heap = find_or_make()?;
+    heap.slot_address.store(slot::address(), Release);
     Some(heap)
 }
 
-fn find() -> Option<&'static Heap> {
-    fork::settle_if_forked();
+fn find_or_make() -> Option<&'static Heap> {
+    fork::repair_if_forked();
     start();
     if let Some(heap) = registry::take_from_pool() {
         heap.settle_orphan();
@@ -76,59 +80,59 @@ fn find() -> Option<&'static Heap> {
     }
     let heap = registry::make()?;
     (0..CLASSES).for_each(|class| heap.grant(class));
-    registry::list(heap);
+    registry::add(heap);
     Some(heap)
 }
 
-/// Runs `work` with a heap of the pool: for a thread that is exiting, and for a signal handler in the middle of its
-/// thread's slow path. Nothing is left behind, however often it is done.
+/// Calls `operation` with a heap from the pool, and returns the heap to the pool afterwards. For a thread that is
+/// exiting, and for a signal handler that interrupted a slow path of its thread.
 #[cold]
-pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
-    let _work = Work::begin();
-    let heap = take()?;
-    // A child forked meanwhile must not touch it.
+pub(super) fn borrow<T>(operation: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
+    let _mark = SlowPathMark::set();
+    let heap = take_heap()?;
+    // A child forked meanwhile by another thread must not touch the heap.
     heap.busy.store(true, Relaxed);
-    let answer = work(heap);
+    let answer = operation(heap);
     heap.busy.store(false, Release);
-    heap.place.store(0, Relaxed);
+    heap.slot_address.store(0, Relaxed);
     registry::return_to_pool(heap);
     answer
 }
 
-/// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
-unsafe extern "C" fn leave(_anchor: *mut c_void) {
+/// Puts the heap of an exiting thread, with its spans, into the pool. Called by libc as the thread exit hook.
+unsafe extern "C" fn on_thread_exit(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
-    let _work = Work::begin();
+    let _mark = SlowPathMark::set();
     heap.flush_all();
     {
         let _locked = heap.lock_as_owner();
-        // Destructors that run after this one may allocate and free: they borrow.
-        this_thread::end();
+        // Destructors that run after this hook may allocate and free: they borrow a heap.
+        this_thread::mark_exiting();
         heap.set_status(Status::Pooled);
     }
-    let left = heap.0;
+    let released = heap.0;
     drop(heap);
-    left.place.store(0, Relaxed);
-    registry::put_into_pool(left);
+    released.slot_address.store(0, Relaxed);
+    registry::put_into_pool(released);
     demand::note(demand::THREAD_ENDED);
     reclaim::answer(demand::take(demand::QUIET));
 }
 
 impl Heap {
-    /// This thread's heap for a slow path that allocates: made or adopted if need be. `None` for a thread that is exiting, for a
-    /// signal handler that interrupted a slow path, and where memory is out.
+    /// Begins a slow path that allocates, in this thread's heap, which is adopted or made if the thread has none.
+    /// `None` in a thread that is exiting, in a signal handler that interrupted a slow path, and when memory is out.
     pub(super) fn for_slow_path() -> Option<SlowPath> {
         Heap::begin_with(attach)
     }
 
-    /// The same for one that frees: a thread that has none, and has none to gain by that, goes without.
-    pub(super) fn to_free() -> Option<SlowPath> {
-        Heap::begin_with(attach_to_free)
+    /// Begins a slow path that frees. `None` also in a thread that has no heap and has freed few blocks so far.
+    pub(super) fn for_free() -> Option<SlowPath> {
+        Heap::begin_with(attach_for_free)
     }
 
-    /// The same for one that does neither: `None` also where this thread has no heap.
-    pub(super) fn if_there() -> Option<SlowPath> {
-        fork::settle_if_forked();
+    /// Begins a slow path that neither allocates nor frees. `None` also in a thread that has no heap.
+    pub(super) fn if_present() -> Option<SlowPath> {
+        fork::repair_if_forked();
         Heap::begin_with(this_thread::heap)
     }
 
@@ -140,12 +144,12 @@ impl Heap {
         heap.begin_slow_path()
     }
 
-    /// Begins a slow path of this thread's heap, unless one is under way.
+    /// Begins a slow path of this thread's heap; `None` if the heap is in a slow path already.
     pub(super) fn begin_slow_path(&'static self) -> Option<SlowPath> {
-        fork::settle_if_forked();
+        fork::repair_if_forked();
         if self.status() == Status::Lost {
-            // In a child: whoever was at work on it is not there to end that.
-            this_thread::forget();
+            // This is a child process, in which the thread that was changing the heap does not exist.
+            this_thread::clear();
             return attach()?.begin_slow_path();
         }
         if self.busy.load(Relaxed) {

@@ -1,7 +1,7 @@
-//! Reallocation: a block stays, is resized where it stands, moves with its pages, or is copied.
+//! Reallocation: a block stays as it is, is resized in place, moves with its pages, or is copied.
 //!
 //! # Safety
-//! The block is its caller's until it is freed here, which is the last thing that happens to it.
+//! The block belongs to the caller until it is freed here, after its last use.
 
 use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
 use super::counters;
@@ -11,7 +11,7 @@ use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse;
 use super::pressure;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::base::guard;
@@ -20,8 +20,8 @@ use crate::map::page_map;
 use core::ptr;
 use hakmem_os::slot;
 
-/// Whether a small block of this thread may stay where it is when its size becomes `size`: it fits, and at least half of
-/// the block is used.
+/// Whether a small block of this thread's heap may stay in place when its size becomes `size`: the size fits, and uses
+/// at least half of the block. False for any other block.
 #[inline(always)]
 pub fn stays(block: *mut u8, size: usize) -> bool {
     let anchor = slot::heap();
@@ -29,7 +29,7 @@ pub fn stays(block: *mut u8, size: usize) -> bool {
     if distance < BINS_BYTES.wrapping_neg() {
         return false;
     }
-    // SAFETY: the page map says: a block of the class whose bin lies at that distance.
+    // SAFETY: the page map says that this is a block of the class whose bin lies at that distance.
     let usable = unsafe { *BLOCK_SIZE.get_unchecked(distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()) } as usize;
     fits_well(size, usable)
 }
@@ -39,27 +39,26 @@ fn fits_well(size: usize, usable: usize) -> bool {
     size <= usable && size >= usable / 2
 }
 
-/// Changes the size of a block of ours, moving it if need be; null when memory is out, and then the block is as it was, where
-/// it was. `align`, a power of two, is what the block is aligned to and stays aligned to. A pointer that is not ours must not
-/// come here.
+/// Changes the size of a block of this allocator, and moves it if necessary. Returns null when memory is out; the block
+/// is then unchanged. `align`, a power of two, is the alignment that the block has and keeps.
 ///
 /// # Safety
-/// `block` is a live block, and the caller forgets it unless null comes back.
+/// `block` is a live block of this allocator, and the caller does not use it again unless null is returned.
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     let entry = page_map::entry(block as usize);
     let Some(old) = usable_size_of(entry, block as usize) else { return ptr::null_mut() };
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { reallocate_known(block, entry, old, size, align) }
 }
 
-/// The same for a pointer that may be anything; `None` where it is no block of ours, or known to be free.
+/// Like [`reallocate`], for any pointer. Returns `None` if it is no block of this allocator, or is known to be free.
 ///
 /// # Safety
-/// If `block` is a live block, the caller forgets it unless null comes back.
+/// If `block` is a live block, the caller does not use it again unless null is returned.
 pub unsafe fn reallocate_if_live(block: *mut u8, size: usize) -> Option<*mut u8> {
     let entry = page_map::entry(block as usize);
     let old = misuse::live_size(entry, block as usize)?;
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     Some(unsafe { reallocate_known(block, entry, old, size, 1) })
 }
 
@@ -73,7 +72,7 @@ unsafe fn reallocate_known(block: *mut u8, entry: usize, old: usize, size: usize
         return now as *mut u8;
     }
     let new = if size <= old {
-        // A block that cannot shrink is still large enough: then nothing has failed, and `errno` stays.
+        // A block that cannot shrink is still large enough. So nothing has failed, and `errno` is unchanged.
         let Some((smaller, _)) = find(size, align, false) else {
             guard::note_failed_shrink();
             return block;
@@ -87,7 +86,7 @@ unsafe fn reallocate_known(block: *mut u8, entry: usize, old: usize, size: usize
     if new.is_null() {
         return new;
     }
-    // SAFETY: both blocks are at least that long, and different.
+    // SAFETY: the blocks are different, and both have at least that many bytes.
     unsafe {
         ptr::copy_nonoverlapping(block, new, old.min(size));
         free::free(block);
@@ -95,15 +94,15 @@ unsafe fn reallocate_known(block: *mut u8, entry: usize, old: usize, size: usize
     new
 }
 
-/// Resizes the block at `address`, of `old` usable bytes, without a copy, and returns where it is now. `None`, and nothing
-/// changed, where that cannot be done, or where a block of another kind is what a request of that size gets.
+/// Resizes the block at `address`, of `old` usable bytes, without a copy. Returns its new address. Returns `None` and
+/// changes nothing if that is not possible, or if a request of the new size gets a block of another kind.
 fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -> Option<usize> {
     if is_small(entry) {
         return fits_well(size, old).then_some(address);
     }
     let is_large = large::is_large(entry);
     let stays_so = if is_large {
-        // A block that shrinks to just below the border is not worth a copy.
+        // A large block that shrinks to a size just below the border stays large, which saves the copy.
         size > MEDIUM_MAX / 2 || align > SLAB
     } else {
         size <= MEDIUM_MAX && class_of_aligned(size, align) == CLASSES
@@ -112,7 +111,7 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         return None;
     }
     let heap = Heap::for_slow_path();
-    let work = Work::begin_without(heap.as_ref());
+    let work = SlowPathMark::set_without(heap.as_ref());
     let (kind, now) = if is_large {
         (Big::Large, large::resize(entry, address, size, align)?)
     } else {

@@ -1,14 +1,15 @@
-//! Between bins and spans: filling an empty bin, emptying a full one, and passing empty spans on.
+//! Slow paths of bins: fills an empty bin from the inbox, the run, a listed span or a new span; and settles a bin that
+//! has taken its granted frees.
 //!
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
 use super::bins::SETTLE_BYTES;
-use super::cache_budget::MISS;
-use super::counters::count_no_free;
+use super::cache_budget::MISS_COST;
+use super::counters::uncount_stray_free;
 use super::entry::{class_in, entry_for, is_small};
 use super::layout::{Heap, Locked};
-use super::remote::take_ahead;
+use super::remote::take_prefetch_hint;
 use crate::backend::availability;
 use crate::backend::slabs;
 use crate::backend::span::{Span, next_of, set_next};
@@ -22,27 +23,29 @@ use crate::reclaim::decay;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
 
-/// How many spans are looked at for the fullest one.
+/// Number of listed spans among which the fullest is chosen.
 const CANDIDATES: usize = 8;
-/// Slow paths between two looks at the clock, and how many of them one for a big block stands for.
+/// The clock is read once in this many slow paths. A slow path for a medium or large block counts as [`TICKS_FOR_BIG`]
+/// of them.
 const TICKS: u32 = 32;
-pub(super) const BIG: u32 = 8;
+pub(super) const TICKS_FOR_BIG: u32 = 8;
 
 impl Heap {
-    /// Gets a block of `class` when the bin has none, and the run neither or others gave something back: from what they freed,
-    /// from the run, from a partly used span, from a new one. `None` when memory is out.
+    /// Allocates a block of `class` when the bin is empty, and the run is used up or freed blocks are available: from
+    /// the inbox, from a partly used span, from the run, or from a new span. The flag says whether the block is zero.
+    /// `None` when memory is out.
     #[cold]
     #[inline(never)]
     pub(super) fn refill(&self, class: usize) -> Option<(usize, bool)> {
         let lane = &self.lanes[class];
         self.tick(1);
-        if lane.short.replace(false) && self.note_trouble(MISS) {
+        if lane.flushed_unbought.replace(false) && self.note_miss_cost(MISS_COST) {
             self.flush_all();
         }
         self.settle(class);
-        self.set_limit(class, self.blocks_out_unless_owned(class));
-        // Nothing, unless a block was freed twice.
-        self.count_lost(class, 0);
+        self.set_limit(class, self.blocks_in_use_unless_bought(class));
+        // The bin is empty, so `held` is 0 already, unless a block was freed twice.
+        self.correct_held(class, 0);
         lane.refills.add(1);
         self.send_all();
         {
@@ -63,14 +66,14 @@ impl Heap {
         Some(self.carve(class))
     }
 
-    /// Pops a block of the bin that was just filled.
+    /// Pops a block from the bin, if the refill put some there.
     fn take_listed(&self, class: usize) -> Option<usize> {
         let (bin, lane) = (&self.bins[class], &self.lanes[class]);
         let block = bin.head.load(Relaxed);
         if block == 0 {
             return None;
         }
-        // SAFETY: the first block of the list.
+        // SAFETY: this is the first block of the list.
         bin.head.store(unsafe { next_of(block) }, Relaxed);
         lane.held.set(lane.held.get().wrapping_sub(1));
         lane.popped.add(1);
@@ -78,7 +81,7 @@ impl Heap {
         Some(block)
     }
 
-    /// Takes the next block of a run that is not used up.
+    /// Takes the next block of the run, which is not used up. The flag says whether the block is zero.
     pub(super) fn carve(&self, class: usize) -> (usize, bool) {
         let lane = &self.lanes[class];
         let block = lane.bump.get();
@@ -92,7 +95,7 @@ impl Heap {
         let mapped = availability::mapped();
         let Some(run) = slabs::claim(slabs) else { return false };
         if availability::mapped() > mapped {
-            self.make_up_for_growth();
+            self.open_holes_for_growth();
         }
         run.bring_in();
         let span = run.span();
@@ -101,12 +104,13 @@ impl Heap {
             run.segment.spans[run.first + back].set_back(back);
         }
         self.take_run(class, span);
-        // From here on others find the span, who touch it under the lock only; this was done without. They find it as it is now:
-        // this store pairs with the load in `page_map::entry`.
+        // From here on other threads can find the span, and touch it only under the lock; the owner set it up without
+        // the lock. This store pairs with the load in `page_map::entry`, so the other threads see the span as it is
+        // now.
         page_map::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
-        self.set_limit(class, self.blocks_out_unless_owned(class));
+        self.set_limit(class, self.blocks_in_use_unless_bought(class));
         true
     }
 
@@ -118,58 +122,60 @@ impl Heap {
         lane.fresh.set(fresh);
     }
 
-    /// Called when a bin has taken as many frees as it was granted: settles it, and makes room if it holds its limit, or empties
-    /// it where the class has spans that it has not bought and nothing needs them any more.
+    /// Settles a bin that has taken as many frees as it was granted. Makes room if the bin has reached its limit, and
+    /// empties it if the class has spans that are not bought and the program uses no block of the class.
     #[cold]
     #[inline(never)]
     pub(super) fn overflow(&self, class: usize) {
         let lane = &self.lanes[class];
         let frees = self.settle(class);
-        self.look_at_bin(class, frees);
-        if self.owns_spans(class) || self.buy_spans(class) {
+        self.check_bin_if_due(class, frees);
+        if self.has_bought_all_spans(class) || self.buy_spans(class) {
             self.set_limit(class, None);
             self.flush_above_limit(class);
             return self.grant(class);
         }
-        let out = self.blocks_out(class);
-        if out == 0 {
-            lane.short.set(true);
+        let in_use = self.blocks_in_use(class);
+        if in_use == 0 {
+            lane.flushed_unbought.set(true);
             return self.lock_as_owner().empty_class(class);
         }
         if lane.held.get() >= lane.limit.get() {
-            self.set_limit(class, Some(out));
-            lane.short.set(self.flush_above_limit(class));
+            self.set_limit(class, Some(in_use));
+            lane.flushed_unbought.set(self.flush_above_limit(class));
         }
-        self.grant_within(class, out);
-        if self.note_trouble(1) {
+        self.grant_within(class, in_use);
+        if self.note_miss_cost(1) {
             self.flush_all();
         }
     }
 
-    /// Sets how many blocks the bin may hold: as many as policy lets it in spans that were bought. Others are kept by `out` blocks
-    /// that are in use: twice as many as these.
-    fn set_limit(&self, class: usize, out: Option<u32>) {
-        let (lane, most) = (&self.lanes[class], most_held(class));
-        let limit = out.map_or(most, |out| {
+    /// Sets how many blocks the bin may hold. With `in_use` `None`, all spans are bought and the limit is policy's.
+    /// Otherwise `in_use` blocks keep the other spans in use, and the limit is twice that number, or the blocks of the
+    /// bought spans if these are more.
+    fn set_limit(&self, class: usize, in_use: Option<u32>) {
+        let (lane, most) = (&self.lanes[class], policy_limit(class));
+        let limit = in_use.map_or(most, |in_use| {
             let few = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(2, 64);
-            (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(out.saturating_mul(2)).min(most)
+            (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(in_use.saturating_mul(2)).min(most)
         });
         lane.limit.set(limit);
     }
 
-    /// Counts slow paths, by their length, and gives memory back when it is time.
+    /// Counts a slow path as `length` slow paths, and notes a demand when it is time to release memory.
     pub(super) fn tick(&self, length: u32) {
         let ticks = self.ticks.get() + length;
         self.ticks.set(ticks % TICKS);
         let is_full = ticks >= TICKS;
         if is_full {
-            if self.keep_to_share() {
+            if self.limit_to_share() {
                 self.flush_all();
             }
             wake_up::notify();
         }
-        // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
-        if (is_full || length == BIG && decay::much_is_idle()) && decay::is_due() {
+        // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large
+        // blocks.
+        if (is_full || length == TICKS_FOR_BIG && decay::has_excess()) && decay::is_due() {
             demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
         if is_full {
@@ -178,15 +184,15 @@ impl Heap {
     }
 }
 
-/// Blocks of `class` that policy lets a bin hold.
-fn most_held(class: usize) -> u32 {
+/// Returns the number of blocks of `class` that policy lets a bin hold.
+fn policy_limit(class: usize) -> u32 {
     let policy = policy::current();
     let least = if policy.cache_bytes >= 2 * SMALL_MAX { 8 } else { 2 };
     (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
 impl Locked<'_> {
-    /// Takes the free blocks, or the run, of the fullest of the first few partly used spans.
+    /// Takes the free blocks, the run or a hole of the fullest of the first few listed spans.
     fn take_from_span(&self, class: usize) {
         let lane = &self.heap.lanes[class];
         let running = lane.bump.get() != lane.end.get();
@@ -197,7 +203,7 @@ impl Locked<'_> {
         };
         if span.free_blocks() != 0 {
             let limit = lane.limit.get();
-            // All of a list is taken at once, where a part is followed to its end.
+            // Taking a whole list costs nothing more, but taking a part follows its links.
             let chain = span.take_list(if span.free_blocks() <= limit { limit } else { (limit / 2).max(1) });
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
@@ -213,34 +219,34 @@ impl Locked<'_> {
         }
     }
 
-    /// As the owner, takes what others freed: into bins as far as they have room, else to the spans.
+    /// Drains the inbox into the bins, as far as they have room, and otherwise into the spans. Called by the owner.
     fn drain(&self) {
         let mut block = self.take_inbox();
         while block != 0 {
-            // SAFETY: the inbox holds free blocks of this heap.
+            // SAFETY: the blocks of the inbox are free blocks of this heap.
             let next = unsafe { next_of(block) };
             let entry = page_map::entry(block);
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             if class > 0 {
                 // SAFETY: blocks above the first class have a second word.
-                prefetch(unsafe { take_ahead(block) });
+                prefetch(unsafe { take_prefetch_hint(block) });
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
-                count_no_free(class);
+                uncount_stray_free(class);
                 let thread = self.heap.thread.load(Relaxed);
                 let place = Place::Small(BLOCK_SIZE[class] as usize);
                 self.noticed.note(block, Wrong::FreedTwice(place, thread));
             } else if lane.bought.get() != 0 && lane.held.get() < lane.limit.get() {
-                // SAFETY: as above; the bin is the owner's, which this is.
+                // SAFETY: as above; the bin belongs to this thread, which is the owner.
                 unsafe { set_next(block, bin.head.load(Relaxed)) };
                 bin.head.store(block, Relaxed);
                 lane.held.set(lane.held.get() + 1);
                 lane.received.add(1);
             } else {
                 lane.flushed.set(true);
-                // SAFETY: a free block of this heap.
+                // SAFETY: as above.
                 if !unsafe { self.put_received(block, class) } {
                     return;
                 }

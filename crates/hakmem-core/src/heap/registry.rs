@@ -1,7 +1,7 @@
-//! Every heap that was ever made, and those of them that wait in the pool for a thread.
+//! The list of all heaps that were ever made, and the pool of heaps that wait for a thread.
 //!
 //! # Safety
-//! Heaps come from `metadata`, so they live for ever.
+//! Heaps come from `metadata`, so they are never unmapped.
 
 use super::layout::{Heap, Status};
 use crate::backend::huge_pages;
@@ -15,23 +15,25 @@ use hakmem_os::atomic::{
 
 static POOL: Stack<Heap> = Stack::new();
 static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
-/// Heaps that threads own.
+/// Number of heaps that threads own.
 static OWNED: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes a heap that nobody owns; `None` when memory is out. Its bins are to be granted frees before they are used.
+/// Makes a heap without an owner; `None` when memory is out. The caller grants frees to its bins before they are used.
 pub(super) fn make() -> Option<&'static Heap> {
-    // SAFETY: numbers, null pointers, empty lists: zero is valid. Zero is also pooled, unlocked, not busy.
+    // SAFETY: zero is valid for all fields: numbers, null pointers, empty lists. Zero also means pooled, unlocked and
+    // not busy.
     let heap = unsafe { metadata::make::<Heap>() }?;
     huge_pages::note_heap();
     Some(heap)
 }
 
-/// Puts a heap that was made into the list of all.
-pub(super) fn list(heap: &'static Heap) {
+/// Puts a new heap into the list of all heaps.
+pub(super) fn add(heap: &'static Heap) {
     let mut newest = NEWEST.load(Acquire);
     loop {
         heap.older.store(newest, Relaxed);
-        // Releases what was written to the heap, to whoever finds it in the list.
+        // Release: pairs with the Acquire load in `Heap::all`, so a thread that finds the heap in the list sees its
+        // fields.
         match NEWEST.compare_exchange(newest, ptr::from_ref(heap).cast_mut(), AcqRel, Acquire) {
             Ok(_) => return,
             Err(now) => newest = now,
@@ -60,35 +62,36 @@ pub(crate) fn put_into_pool(heap: &'static Heap) {
     POOL.push(heap);
 }
 
-/// In a child just forked: the pool is empty.
+/// Empties the pool without touching its heaps, in a child process.
 pub(super) fn empty_pool() {
     POOL.reset();
 }
 
-/// In a child just forked: so many heaps have an owner.
+/// Sets the number of heaps that have an owner, in a child process.
 pub(super) fn count_owned(heaps: usize) {
     OWNED.store(heaps, Relaxed);
 }
 
-/// How many threads own a heap.
+/// Returns how many threads own a heap.
 pub(crate) fn owned() -> usize {
     OWNED.load(Relaxed)
 }
 
 impl Heap {
-    /// Every heap ever made, latest first.
+    /// Iterates over all heaps that were ever made, latest first.
     pub fn all() -> impl Iterator<Item = &'static Heap> {
         let mut at = NEWEST.load(Acquire);
         core::iter::from_fn(move || {
-            // SAFETY: null or a heap, which lives for ever.
+            // SAFETY: the pointer is null or that of a heap, which is never unmapped.
             let heap = unsafe { at.as_ref() }?;
             at = heap.older.load(Relaxed);
             Some(heap)
         })
     }
 
-    /// What this heap is at the moment.
+    /// Returns the state of this heap.
     pub fn status(&self) -> Status {
+        // Acquire: pairs with the Release store in `set_status`.
         match self.status.load(Acquire) {
             0 => Status::Pooled,
             1 => Status::Owned,
@@ -98,7 +101,7 @@ impl Heap {
         }
     }
 
-    /// Under the lock, but for a heap that no thread has.
+    /// Sets the state of this heap. Called under the lock, except for a heap that no other thread uses yet.
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status as u32, Release);
     }

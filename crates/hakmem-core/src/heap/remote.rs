@@ -1,11 +1,13 @@
-//! Frees of blocks that belong to another heap: collected, handed over as chains, served if the owner does not.
+//! Remote frees: blocks of another heap are collected in the remote cache and sent to their owner's inbox as chains. If
+//! the owner does not drain its inbox, the sender does.
 //!
 //! # Safety
-//! Chains run through blocks that their users gave up; the sender owns them until the exchange that hands them over.
+//! Chains run through blocks that their users have freed; they belong to the sender until the exchange that pushes them
+//! onto the inbox.
 
 use super::counters::count_stray_free;
 use super::entry::{anchor_in, class_in};
-use super::layout::{ANCHOR, FETCH_AHEAD, Heap, Locked, REMOTE_LISTS, RemoteList};
+use super::layout::{ANCHOR, Heap, Locked, PREFETCH_DISTANCE, REMOTE_LISTS, RemoteList};
 use super::misuse;
 use crate::backend::span::{may_begin_at, next_of, set_next};
 use crate::base::guard::{self, Place, Wrong};
@@ -16,90 +18,96 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use hakmem_os::cpu::prefetch;
 use hakmem_os::vm::ADDRESS_BITS;
 
-/// What stands above that address in the second word, where no address has bits: by it a block is recognised that is on its way
-/// already, until the receiver wipes it. No text, number or address that programs keep has it often; then the chain tells.
-const ON_ITS_WAY: usize = 0x15A3D;
+/// A tag in the top bits of a block's second word, above the address that is to be prefetched. A block with the tag may
+/// be in a chain already: the receiver clears the word. Programs rarely store a value with this tag; if they do, a
+/// search of the chain decides.
+const CHAIN_TAG: usize = 0x15A3D;
 
-/// An inbox with more than this is served by whoever sends to it.
+/// The sender drains an inbox that holds more blocks or bytes than this.
 const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
 
-/// Where the second word of a block is.
-fn second(block: usize) -> usize {
+/// Returns the address of a block's second word.
+fn second_word(block: usize) -> usize {
     block + size_of::<usize>()
 }
 
-fn is_on_its_way(word: usize) -> bool {
-    word >> ADDRESS_BITS == ON_ITS_WAY
+fn is_tagged(word: usize) -> bool {
+    word >> ADDRESS_BITS == CHAIN_TAG
 }
 
-/// Takes what a sender wrote out of the second word of a block that has one: the address of one so many links on, or in a block that
-/// came alone anything at all.
+/// Clears the second word of a received block, and returns the address in it: that of the block [`PREFETCH_DISTANCE`]
+/// links further. The address is arbitrary in a block that a thread without a heap sent.
 ///
 /// # Safety
-/// A block that came in.
-pub(super) unsafe fn take_ahead(block: usize) -> usize {
-    // SAFETY: the caller's.
+/// The block was received from the inbox and is at least two words long.
+pub(super) unsafe fn take_prefetch_hint(block: usize) -> usize {
+    // SAFETY: guaranteed by the caller.
     unsafe {
-        let word = next_of(second(block));
-        set_next(second(block), 0);
+        let word = next_of(second_word(block));
+        set_next(second_word(block), 0);
         word & ((1 << ADDRESS_BITS) - 1)
     }
 }
 
 impl Heap {
-    /// Frees `block`, whose page map entry names another heap than `mine`, this thread's, which may have none.
+    /// Frees `block`, whose page map entry names another heap than `mine`. `mine` is this thread's heap, or `None` if
+    /// it has none.
     ///
     /// # Safety
-    /// `block` is a block of that heap, given up by its user.
+    /// `block` is a block of the heap that the entry names, and its user has freed it.
     pub(super) unsafe fn free_remote(mine: Option<&Heap>, entry: usize, block: usize) {
         let (owner, class) = (anchor_in(entry), class_in(entry));
         let size = BLOCK_SIZE[class];
         let Some(heap) = mine else {
-            // SAFETY: a chain of one.
+            // SAFETY: the block is a chain of one.
             unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
             return count_stray_free(class);
         };
-        let route = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
-        // Where that costs a look at a descriptor in another processor's cache, the receiver sees to it.
+        let list = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
+        // This check reads no descriptor, which may be in another processor's cache. The receiver checks the rest.
         if !may_begin_at(class, block) {
-            return misuse::name_misuse("free", block as *mut u8);
+            return misuse::report_misuse("free", block as *mut u8);
         }
-        // SAFETY: the block has a second word.
-        let may_be_sent = if size >= 16 { is_on_its_way(unsafe { next_of(second(block)) }) } else { route.has(block) };
-        if may_be_sent && route.leads_to(block) {
+        let may_be_in_chain = if size >= 16 {
+            // SAFETY: the block has a second word.
+            is_tagged(unsafe { next_of(second_word(block)) })
+        } else {
+            list.has_recent(block)
+        };
+        if may_be_in_chain && list.is_in_chain(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }
         heap.lanes[class].sent.add(1);
-        if route.owner.get() != owner {
-            route.send();
-            route.owner.set(owner);
+        if list.owner.get() != owner {
+            list.send();
+            list.owner.set(owner);
         }
         // SAFETY: the block is free and this thread's to link.
-        unsafe { set_next(block, route.first.get()) };
-        let earlier = route.recent[route.count.get() as usize % FETCH_AHEAD].replace(block);
+        unsafe { set_next(block, list.first.get()) };
+        let hint = list.recent[list.count.get() as usize % PREFETCH_DISTANCE].replace(block);
         if size >= 16 {
-            // SAFETY: as above, and the block has a second word.
-            unsafe { set_next(second(block), earlier | ON_ITS_WAY << ADDRESS_BITS) };
+            // SAFETY: as above; the block has a second word.
+            unsafe { set_next(second_word(block), hint | CHAIN_TAG << ADDRESS_BITS) };
         }
-        if route.first.replace(block) == 0 {
-            route.last.set(block);
+        if list.first.replace(block) == 0 {
+            list.last.set(block);
         }
-        route.count.set(route.count.get() + 1);
-        route.bytes.set(route.bytes.get() + size);
+        list.count.set(list.count.get() + 1);
+        list.bytes.set(list.bytes.get() + size);
         let policy = policy::current();
-        if route.count.get() as usize >= policy.remote_batch || route.bytes.get() as usize >= policy.remote_bytes {
-            route.send();
+        if list.count.get() as usize >= policy.remote_batch || list.bytes.get() as usize >= policy.remote_bytes {
+            list.send();
         }
     }
 
-    /// Hands over all that waits to be handed over.
+    /// Sends all chains of the remote cache to their owners.
     pub(crate) fn send_all(&self) {
         self.remote_cache.iter().for_each(RemoteList::send);
     }
 
-    /// Serves a heap whose owner may be asleep: what others freed goes back to its spans.
+    /// Drains the inbox into the spans if the lock is free, for an owner that may be asleep.
     pub(crate) fn drain_if_free(&self) {
         if self.inbox.load(Relaxed) != 0
             && let Some(locked) = self.try_lock()
@@ -108,15 +116,16 @@ impl Heap {
         }
     }
 
-    /// Takes a chain of `count` blocks of this heap from another thread.
+    /// Pushes a chain of `count` blocks of this heap onto the inbox. Called by the sender.
     ///
     /// # Safety
-    /// The blocks are free, linked from `first` to `last`, and the sender's to give.
+    /// The blocks are free, linked from `first` to `last`, and belong to the sender.
     unsafe fn receive(&self, first: usize, last: usize, count: usize, bytes: usize) {
         let mut head = self.inbox.load(Relaxed);
         loop {
-            // SAFETY: `last` is the sender's until the exchange.
+            // SAFETY: `last` belongs to the sender until the exchange.
             unsafe { set_next(last, head) };
+            // Release: pairs with the Acquire swap in `take_inbox`, so the receiver sees the links.
             match self.inbox.compare_exchange_weak(head, first, Release, Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
@@ -131,16 +140,16 @@ impl Heap {
 }
 
 impl Locked<'_> {
-    /// Puts what others freed into the spans.
+    /// Drains the inbox into the spans.
     pub(super) fn drain_to_spans(&self) {
         let mut block = self.take_inbox();
         while block != 0 {
-            // SAFETY: the inbox holds free blocks of this heap.
+            // SAFETY: the blocks of the inbox are free blocks of this heap.
             let next = unsafe { next_of(block) };
             let class = class_in(page_map::entry(block));
             if class > 0 {
                 // SAFETY: as above; blocks above the first class have a second word.
-                prefetch(unsafe { take_ahead(block) });
+                prefetch(unsafe { take_prefetch_hint(block) });
             }
             // SAFETY: as above.
             if !unsafe { self.put_received(block, class) } {
@@ -152,20 +161,20 @@ impl Locked<'_> {
 }
 
 impl RemoteList {
-    /// Whether a block may be on its way already, as far as the latest ones tell: they may have been sent before.
-    fn has(&self, block: usize) -> bool {
+    /// Whether `block` is one of the latest blocks. These may have been sent already.
+    fn has_recent(&self, block: usize) -> bool {
         self.recent.iter().any(|recent| recent.get() == block)
     }
 
-    /// Whether a block is on its way already.
+    /// Whether `block` is in the chain that waits to be sent.
     #[cold]
-    fn leads_to(&self, block: usize) -> bool {
+    fn is_in_chain(&self, block: usize) -> bool {
         let mut at = self.first.get();
         for _ in 0..self.count.get() {
             if at == block {
                 return true;
             }
-            // SAFETY: a block on the way, so this thread's.
+            // SAFETY: a block of the chain belongs to this thread until it is sent.
             at = unsafe { next_of(at) };
         }
         false
@@ -176,7 +185,7 @@ impl RemoteList {
         if first != 0 {
             let (count, bytes) = (self.count.replace(0), self.bytes.replace(0));
             let owner = Heap::at_anchor(self.owner.get());
-            // SAFETY: the chain that was built block by block in `free_remote`.
+            // SAFETY: `free_remote` built the chain, block by block.
             unsafe { owner.receive(first, self.last.get(), count as usize, bytes as usize) };
         }
     }

@@ -1,9 +1,10 @@
-//! Blocks go back to their spans, and a span whose blocks are all back is retired. Under the lock of the heap that owns the span.
+//! Puts blocks back into their spans, and retires a span whose blocks are all back; under the lock of the heap that
+//! owns the span.
 //!
 //! # Safety
 //! Blocks that go to a span are free.
 
-use super::counters::count_no_free;
+use super::counters::uncount_stray_free;
 use super::layout::Locked;
 use crate::backend::segment::span_of;
 use crate::backend::span::{Refusal, Span};
@@ -11,39 +12,40 @@ use crate::base::accounting;
 use hakmem_os::vm::PAGE;
 
 impl Locked<'_> {
-    /// Puts a block of `class` that came in back into its span. False where what came in leads on no further.
+    /// Puts a received block of `class` back into its span. Returns whether the block's link, which the caller read
+    /// before, still leads to the next received block.
     ///
     /// # Safety
-    /// A free block of this heap.
+    /// `block` is a free block of this heap.
     pub(super) unsafe fn put_received(&self, block: usize, class: usize) -> bool {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         match unsafe { self.put(block) } {
             Ok(()) => {
                 self.heap.lanes[class].received.add(1);
                 true
             }
             Err(leads_on) => {
-                count_no_free(class);
+                uncount_stray_free(class);
                 leads_on
             }
         }
     }
 
-    /// Puts a block back into its span. Where the span refuses it, that is named, and the answer says whether the link in the block,
-    /// read before, still leads on.
+    /// Puts a block back into its span. If the span refuses the block, the misuse is noted for a report, and the error
+    /// says whether the block's link, which the caller read before, still leads to the next block of the caller's list.
     ///
     /// # Safety
-    /// A free block of this heap.
+    /// `block` is a free block of this heap.
     #[inline]
     pub(super) unsafe fn put(&self, block: usize) -> Result<(), bool> {
         let Some(span) = span_of(block) else { return Ok(()) };
         let lane = &self.heap.lanes[span.class()];
-        // SAFETY: a free block of this span, a list of one.
+        // SAFETY: this is a free block of this span; the call takes at most one.
         if unsafe { span.put_first_of(block, 1, lane.bump.get()) }.0 != 0 {
             lane.spare.add(1);
             self.list_or_retire(span);
         // SAFETY: as above.
-        } else if let Err(refusal) = unsafe { self.put_closely(span, block) } {
+        } else if let Err(refusal) = unsafe { self.put_checked(span, block) } {
             let leads_on = refusal != Refusal::Back || !span.is_linked(block);
             if !span.list_is_whole() {
                 span.relist();
@@ -53,15 +55,16 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Puts a block back into its span that is not plainly right to put there. Where it is refused, that is named.
+    /// Puts a block back into its span after all checks, for a block that the batch call did not take. If the span
+    /// refuses the block, the misuse is noted for a report.
     ///
     /// # Safety
-    /// A block of this span, which is free if it is not refused.
+    /// `block` is a block of this span, and is free if it is not refused.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn put_closely(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
+    pub(super) unsafe fn put_checked(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
         let lane = &self.heap.lanes[span.class()];
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
             Ok(()) => {
                 lane.spare.add(1);
@@ -69,13 +72,13 @@ impl Locked<'_> {
                 Ok(())
             }
             Err(refusal) => {
-                self.refused(span, block, refusal);
+                self.note_refusal(span, block, refusal);
                 Err(refusal)
             }
         }
     }
 
-    /// Lists a span that got something back, or retires it if it is empty.
+    /// Retires a span if it is empty, and otherwise lists it, since it has blocks to give.
     #[inline]
     pub(super) fn list_or_retire(&self, span: &'static Span) {
         let lane = &self.heap.lanes[span.class()];
@@ -83,18 +86,18 @@ impl Locked<'_> {
             lane.partial.remove(span);
             lane.spans_retired.add(1);
             lane.spare.sub(u64::from(span.capacity()));
-            self.forget_holes(span);
+            self.charge_holes_of_retired(span);
             self.retired.push(span);
         } else if !span.is_listed() {
             lane.partial.push(span);
         }
     }
 
-    /// Counts the pages of a span that is retired as what its slabs are: in use until the decay.
-    fn forget_holes(&self, span: &'static Span) {
+    /// Charges the pages in holes of a retired span again: its slabs count as resident until they are purged.
+    fn charge_holes_of_retired(&self, span: &'static Span) {
         let pages = span.gone().count_ones();
         if pages != 0 {
-            self.heap.gone.sub(u64::from(pages));
+            self.heap.pages_in_holes.sub(u64::from(pages));
             accounting::charge_beyond_limits(pages as usize * PAGE);
         }
     }

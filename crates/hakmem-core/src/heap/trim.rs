@@ -1,43 +1,43 @@
-//! Everything goes back: what this thread keeps at hand, what other threads sent, what threads that wait for something keep at hand, and
-//! then the memory behind it all.
+//! Releasing everything on request: flushes this thread's heap and those of waiting threads, drains all inboxes, and
+//! purges free memory.
 
 use super::access::SlowPath;
 use super::fork;
 use super::holes;
 use super::layout::Heap;
-use super::work::Work;
+use super::slow_path_mark::SlowPathMark;
 use crate::base::wake_up;
 use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
 
-/// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
-/// Returns whether there was any.
+/// Releases all free memory to the system, including the caches of this thread and of waiting threads. Returns whether
+/// any was released.
 pub fn trim() -> bool {
-    fork::settle_if_forked();
-    let _work = Work::begin();
+    fork::repair_if_forked();
+    let _mark = SlowPathMark::set();
     let mine = flush();
     wake_up::request_flush();
-    let _lock = purge_lock::wait();
+    let _purge_lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
     everything()
 }
 
-/// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
-/// keep at hand.
+/// Flushes this thread's heap and the heaps of waiting threads, drains the inboxes of all heaps, and opens holes in all
+/// spans.
 pub fn collect() {
-    fork::settle_if_forked();
-    let _work = Work::begin();
+    fork::repair_if_forked();
+    let _mark = SlowPathMark::set();
     let mine = flush();
     wake_up::request_flush();
     holes::open_holes(true);
     drop(mine);
 }
 
-/// Empties this thread's heap, if it has one, and serves all others. The caller holds on to what it gets as long as it visits heaps: a
-/// signal handler must keep out meanwhile.
+/// Flushes this thread's heap, if it has one, and drains the inboxes of all others. The caller keeps the returned slow
+/// path alive as long as it visits heaps, so that a signal handler does not use the heap meanwhile.
 fn flush() -> Option<SlowPath> {
-    let mine = Heap::if_there();
+    let mine = Heap::if_present();
     if let Some(heap) = &mine {
         heap.flush_all();
     }

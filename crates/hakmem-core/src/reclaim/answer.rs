@@ -1,6 +1,6 @@
-//! The one place that answers what was noticed: `base::demand` says what that can be.
+//! The only place that answers demands. `base::demand` lists them.
 
-use super::decay::{self, ENOUGH, LEFT_BEHIND};
+use super::decay::{self, PART_KEPT, PART_KEPT_AT_THREAD_END};
 use super::limits;
 use super::purge::{everything, purge};
 use super::purge_lock::{self, PurgeLock};
@@ -8,12 +8,12 @@ use crate::backend::purge::Purge;
 use crate::base::demand::{IDLE, LIMIT, NEW_PEAK, THREAD_ENDED, TIME};
 use hakmem_os::kernel::kernel;
 
-/// Gives back what the bits of `demand` ask for. All but the answer to a limit is left out while another thread holds the purge lock,
-/// since that thread does the same.
+/// Releases the memory that the bits of `demand` ask for. While another thread holds the purge lock only a limit is
+/// answered, since that thread releases the same memory.
 pub fn answer(demand: u32) {
     if demand & LIMIT != 0 {
         everything();
-        limits::tighten();
+        limits::shorten_caches();
     } else if demand != 0
         && let Some(lock) = purge_lock::take()
     {
@@ -21,31 +21,31 @@ pub fn answer(demand: u32) {
     }
 }
 
-/// The same without the answer to a limit, by whoever holds the purge lock. Whether it was a pass of the decay.
+/// Answers all demands except a limit. The caller holds the purge lock. Returns whether this was a decay pass.
 pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
     let now = (kernel().now)();
     if demand & NEW_PEAK != 0 {
-        // What was used since the peak before this one is likely to be used again.
+        // Slabs that were used since the previous peak are likely to be used again, so only aged ones are purged.
         purge(Purge::Aged);
     }
     if demand & (TIME | IDLE) != 0 {
         if decay::pass_is_due(now) {
             decay::note_pass(now);
-            limits::follow();
+            limits::enforce();
             purge(Purge::Aged);
             return true;
         }
-        if decay::much_is_idle() {
-            trim(now, ENOUGH);
+        if decay::has_excess() {
+            trim(now, PART_KEPT);
         }
     }
     if demand & THREAD_ENDED != 0 {
-        trim(now, LEFT_BEHIND);
+        trim(now, PART_KEPT_AT_THREAD_END);
     }
     false
 }
 
-/// Gives back what is free beyond one part in `part` of what is used, as far as the budget allows.
+/// Purges free memory beyond one part in `part` of the used memory, as far as the budget allows.
 fn trim(now: u64, part: usize) {
     let most = decay::trim_bytes(now, part);
     if most != 0 {

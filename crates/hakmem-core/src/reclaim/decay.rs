@@ -1,19 +1,22 @@
-//! The decay: when it is time for free memory to go back by itself, and how much of it. `answer` does it.
+//! The decay: decides when free memory goes back without a request, and how much of it. `answer` releases it.
 //!
-//! - A *pass* is made twice in the decay time. What the pass before found free already goes back. So memory stays free for half the decay
-//!   time at least and all of it at most.
-//! - A *trim* is made in between, once half of all that is used is free: what is more than a third of it goes back; when a thread ended,
-//!   nearly all. So a program that turns to other work has less at its peak. But a program may want the same memory again at once, and
-//!   then pays for each page a second time. A budget bounds what that can cost to a hundredth of the time that passes.
+//! - A *pass* is made twice in the decay time. It purges memory that the pass before found free already. So free memory
+//!   stays resident for at least half the decay time and at most all of it.
+//! - A *trim* is made between passes, once the free memory is more than half of the used memory (`accounting::used`).
+//!   It purges the free memory beyond a third of the used memory; when a thread has ended, beyond a sixteenth. So a
+//!   program that turns to other work has a lower peak. But a program may need the same memory again at once, and then
+//!   pays for each page a second time. A budget bounds this cost to a hundredth of the elapsed time.
 //!
 //! The budget grows with the time since the last trim, up to a bound:
 //!
 //! ```text
-//!   budget  =  min( LEFT + passed * EACH_MS, MOST )          EACH_MS: 16 KiB, less with a short decay time;  MOST: 4 MiB
+//!   budget  =  min( BUDGET_LEFT + elapsed ms * BYTES_PER_MS, MOST_BUDGET )
+//!
+//!   BYTES_PER_MS: 16 KiB, less with a long decay time         MOST_BUDGET: 4 MiB
 //! ```
 //!
-//! For example: 100 ms after a trim that left nothing of it, the budget is 1.6 MiB. If 10 MiB are free beyond the third, 1.6 MiB go back
-//! now.
+//! For example: 100 ms after a trim that used the whole budget, the budget is 1.6 MiB. If 10 MiB are free beyond the
+//! third, a trim purges 1.6 MiB.
 
 use crate::backend::availability;
 use crate::backend::large_cache;
@@ -23,28 +26,29 @@ use crate::policy;
 use hakmem_os::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
-/// A trim is made when more than one part in this many of what is used is free.
-const TOO_MUCH: usize = 2;
-/// It leaves one part in this many.
-pub(super) const ENOUGH: usize = 3;
-/// The same at the end of a thread.
-pub(super) const LEFT_BEHIND: usize = 16;
-/// Less is not worth a trim.
-const LEAST: usize = 1 << 20;
-/// What the budget grows by in one decay time, but no more than [`EACH_MS`] in a millisecond.
-const BUDGET: usize = 8 << 20;
-/// Four pages for each millisecond: to give one back and to touch it anew takes some 2.5 microseconds.
-const EACH_MS: usize = 16 << 10;
-/// What is not spent stays there for later, up to this.
-const MOST: usize = 4 << 20;
+/// A trim is made when more than one part in this many of the used memory is free.
+const PART_TOO_MUCH: usize = 2;
+/// A trim leaves free memory of one part in this many of the used memory.
+pub(super) const PART_KEPT: usize = 3;
+/// A trim at the end of a thread leaves one part in this many.
+pub(super) const PART_KEPT_AT_THREAD_END: usize = 16;
+/// A trim of fewer bytes is not worth its cost.
+const LEAST_TRIM: usize = 1 << 20;
+/// The budget grows by this many bytes in one decay time, but by at most [`BYTES_PER_MS`] in a millisecond.
+const BUDGET_PER_DECAY: usize = 8 << 20;
+/// Four pages per millisecond: purging a page and touching it again takes some 2.5 microseconds.
+const BYTES_PER_MS: usize = 16 << 10;
+/// The budget that is not spent accumulates up to this bound.
+const MOST_BUDGET: usize = 4 << 20;
 
 static LAST_PASS: AtomicU64 = AtomicU64::new(0);
-/// When the last trim was made; before there was one, when the first pass was made, which is soon after the process began.
+/// When the last trim was made; before the first trim, when the first pass was made, which is soon after the process
+/// started.
 static LAST_TRIM: AtomicU64 = AtomicU64::new(0);
-/// What the last trim left of the budget.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
+/// The budget that the last trim left.
+static BUDGET_LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// When the last pass was made, in the milliseconds of the coarse clock.
+/// Returns when the last pass was made, in milliseconds of the coarse clock.
 pub fn last_pass() -> u64 {
     LAST_PASS.load(Relaxed)
 }
@@ -52,7 +56,7 @@ pub fn last_pass() -> u64 {
 /// Whether it is time for a pass or a trim.
 pub fn is_due() -> bool {
     let now = (kernel().now)();
-    pass_is_due(now) || much_is_idle() && budget(now) >= LEAST
+    pass_is_due(now) || has_excess() && budget(now) >= LEAST_TRIM
 }
 
 /// Whether it is time for a pass.
@@ -67,12 +71,12 @@ pub(super) fn note_pass(now: u64) {
     }
 }
 
-/// Whether so much is free that a trim may be due, if the budget lets it.
-pub fn much_is_idle() -> bool {
-    excess(TOO_MUCH) != 0 && excess(ENOUGH) >= LEAST
+/// Whether enough memory is free for a trim, if the budget allows one.
+pub fn has_excess() -> bool {
+    excess(PART_TOO_MUCH) != 0 && excess(PART_KEPT) >= LEAST_TRIM
 }
 
-/// Bytes that are free and resident, beyond one part in `part` of what is used.
+/// Returns the bytes that are free and resident, beyond one part in `part` of the used memory.
 fn excess(part: usize) -> usize {
     (availability::dirty() * SLAB + large_cache::extent().kept).saturating_sub(accounting::used() / part)
 }
@@ -81,20 +85,22 @@ fn budget(now: u64) -> usize {
     if last_pass() == 0 {
         return 0;
     }
-    let each_ms = (BUDGET / policy::current().decay_ms.max(1)).min(EACH_MS);
+    let each_ms = (BUDGET_PER_DECAY / policy::current().decay_ms.max(1)).min(BYTES_PER_MS);
     let passed = now.wrapping_sub(LAST_TRIM.load(Relaxed)) as usize;
-    LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST)
+    BUDGET_LEFT.load(Relaxed).saturating_add(passed.saturating_mul(each_ms)).min(MOST_BUDGET)
 }
 
-/// What a trim gives back that leaves one part in `part` of what is used; 0 where that is not worth it.
+/// Returns the bytes that a trim releases if it leaves free memory of one part in `part` of the used memory; 0 if they
+/// are too few.
 pub(super) fn trim_bytes(now: u64, part: usize) -> usize {
     let most = excess(part).min(budget(now));
-    if most < LEAST { 0 } else { most }
+    if most < LEAST_TRIM { 0 } else { most }
 }
 
-/// Notes a trim that gave `bytes` back.
+/// Notes a trim that released `bytes`.
 pub(super) fn note_trim(now: u64, bytes: usize) {
-    // Where nothing could go back, such as one large mapping, the next attempt has time as well.
-    LEFT.store(budget(now).saturating_sub(bytes.max(LEAST)), Relaxed);
+    // A trim that could release nothing, because all was one large mapping for example, spends budget too: this delays
+    // the next attempt.
+    BUDGET_LEFT.store(budget(now).saturating_sub(bytes.max(LEAST_TRIM)), Relaxed);
     LAST_TRIM.store(now, Relaxed);
 }

@@ -1,16 +1,18 @@
-//! Limits: what happens when the footprint reaches a limit of the program's or of the system's.
+//! Limits: what the allocator does when the used memory reaches a limit of the program or of the system.
 //!
 //! | reached | then |
 //! |---|---|
-//! | the soft limit; the control group's; memory pressure | free memory goes back at each pass, caches are short, the program is told |
-//! | the hard limit | free memory goes back; if that is not enough the program is told, and then the allocation fails |
+//! | the soft limit; the limit of the control group; memory pressure | each pass releases all free memory, caches are short, the program's function is called |
+//! | the hard limit | all free memory is released; if that is not enough, the program's function is called; then the allocation fails |
 //!
-//! What the system says is read by the scavenger, which has descriptors of its own: only in a process that is large, at most once a
-//! second, or once in ten where this process brings no limit nearer, and neither where settings say so nor where the program shut
-//! itself in behind a filter of system calls, which might end it for opening a file. The program itself may ask, by [`read`].
+//! The scavenger reads the system's limits, since it has file descriptors of its own. It reads them only in a large
+//! process; at most once a second, or once in ten seconds if this process brings no limit nearer; and not if the
+//! settings forbid it, or if the program has installed a filter of system calls, which might end the process for
+//! opening a file. The program can read them by [`read`].
 //!
 //! # Safety
-//! Records and snapshots come from `meta` and are never unmapped. The program's function is called as it asked for.
+//! Records and snapshots come from `metadata` and are never unmapped. The program's function is called as its
+//! registration allows.
 
 use super::purge::everything;
 use crate::base::accounting::{self, UNLIMITED};
@@ -29,14 +31,16 @@ use hakmem_os::futex::Lock;
 use hakmem_os::kernel::kernel;
 use hakmem_os::process;
 
-/// A process that uses less than this does not look at the system's limits.
-pub const LARGE: usize = 64 << 20;
-/// Milliseconds between two looks, and between two calls of the program's function while a limit stays reached.
-const SECOND: u64 = 1000;
-/// Milliseconds between two looks in a process that does not grow, far from any limit: others may, and limits may change.
-const CALM: u64 = 10 * SECOND;
+/// A process that uses less than this does not read the system's limits.
+pub const LARGE_PROCESS: usize = 64 << 20;
+/// Milliseconds between two readings of the system's limits, and between two calls of the program's function while a
+/// limit stays reached.
+const READING_INTERVAL_MS: u64 = 1000;
+/// Milliseconds between two readings in a process that does not grow and is far from any limit. Other processes may
+/// grow, and limits may change.
+const CALM_READING_INTERVAL_MS: u64 = 10 * READING_INTERVAL_MS;
 
-/// What the system said last.
+/// The last reading: `high`, `max`, `limit`, `used` and `pressure` of [`Reading`].
 static SYSTEM: [AtomicUsize; 5] = [
     AtomicUsize::new(UNLIMITED),
     AtomicUsize::new(UNLIMITED),
@@ -44,17 +48,17 @@ static SYSTEM: [AtomicUsize; 5] = [
     AtomicUsize::new(0),
     AtomicUsize::new(0),
 ];
-static LAST_LOOK: AtomicU64 = AtomicU64::new(0);
-/// What this process used then.
-static USED_THEN: AtomicUsize = AtomicUsize::new(0);
-/// Whether the system's limit or its pressure was reached at the last look, and how often that began.
+static LAST_READING: AtomicU64 = AtomicU64::new(0);
+/// The bytes that this process used at that time.
+static USED_AT_READING: AtomicUsize = AtomicUsize::new(0);
+/// Whether the last reading was above the system's limit or the threshold of pressure, and how many times that began.
 static SYSTEM_REACHED: AtomicBool = AtomicBool::new(false);
 static SYSTEM_TIMES: AtomicUsize = AtomicUsize::new(0);
-/// Allocations that the hard limit let fail.
+/// Number of allocations that failed at the hard limit.
 static FAILURES: AtomicUsize = AtomicUsize::new(0);
-static LAST_TOLD: AtomicU64 = AtomicU64::new(0);
+static LAST_NOTIFIED: AtomicU64 = AtomicU64::new(0);
 
-/// The limits and what became of them, in the order and layout of `hak_limits_t`. Sizes are in bytes, 0 is no limit.
+/// The limits and their counters, in the order and layout of `hak_limits_t`. Sizes are in bytes; 0 means no limit.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Limits {
@@ -62,19 +66,19 @@ pub struct Limits {
     pub soft: usize,
     /// The hard limit.
     pub hard: usize,
-    /// What is used of them: bytes mapped, without those that are purged.
+    /// The used bytes, which these limits bound: bytes mapped, without those that are purged.
     pub used: usize,
     /// The least `memory.high` of the control group and those around it.
     pub system_high: usize,
     /// The least `memory.max`.
     pub system_max: usize,
-    /// What the group uses whose limit is nearest.
+    /// The bytes that the control group with the nearest limit uses.
     pub system_used: usize,
-    /// Time that is lost to memory pressure, in hundredths of a percent.
+    /// The share of time that is lost to memory pressure, in hundredths of a percent.
     pub system_pressure: usize,
     /// How often the soft limit was crossed.
     pub soft_times: usize,
-    /// Allocations that failed at the hard limit, or would have but for the program's function.
+    /// Allocations that failed at the hard limit, or would have failed without the program's function.
     pub hard_times: usize,
     /// How often the system's limit was reached, or pressure began.
     pub system_times: usize,
@@ -82,7 +86,7 @@ pub struct Limits {
     pub short_caches: usize,
 }
 
-/// Sets the limits in bytes, 0 for none; false where the soft one is above the hard one, and then nothing changes.
+/// Sets the limits in bytes, 0 for none. Returns false and changes nothing if the soft limit is above the hard one.
 pub fn set(soft: usize, hard: usize) -> bool {
     if hard != 0 && soft > hard {
         return false;
@@ -92,10 +96,11 @@ pub fn set(soft: usize, hard: usize) -> bool {
     true
 }
 
-/// The limits and what became of them. Looks at the system's anew, for which the calling thread opens files for a moment.
+/// Returns the limits and their counters. Reads the system's limits again, for which the calling thread opens files for
+/// a moment.
 pub fn read() -> Limits {
     if !wake_up::is_shut_in() {
-        look();
+        read_system();
     }
     let system = system();
     let bytes = |limit| if limit == UNLIMITED { 0 } else { limit };
@@ -115,34 +120,34 @@ pub fn read() -> Limits {
     }
 }
 
-/// For the scavenger, before each purge pass: looks at the system's limits if it is time.
-pub fn look_if_due() {
+/// Reads the system's limits if it is time. Called by the scavenger before each purge pass.
+pub fn read_system_if_due() {
     let (now, used) = ((kernel().now)(), accounting::used());
-    if used < LARGE {
+    if used < LARGE_PROCESS {
         note_system(&Reading::NOTHING);
-        USED_THEN.store(0, Relaxed);
-    } else if is_past(&LAST_LOOK, now, between_looks(used)) {
-        LAST_LOOK.store(now, Relaxed);
-        // What was said before a program shut itself in would otherwise hold for ever.
-        if wake_up::unless_shut_in(look).is_none() {
+        USED_AT_READING.store(0, Relaxed);
+    } else if is_past(&LAST_READING, now, reading_interval(used)) {
+        LAST_READING.store(now, Relaxed);
+        // Without this the last reading before the program installed a filter would stay in force.
+        if wake_up::unless_shut_in(read_system).is_none() {
             note_system(&Reading::NOTHING);
         }
     }
 }
 
-/// Called once per purge pass: gives everything back while a limit is reached, and brings the usual caches back when none is. Never
-/// calls the program.
-pub fn follow() {
+/// Releases all free memory and shortens the caches while a limit is reached, and restores the usual caches when none
+/// is. Called once per purge pass. Never calls the program's function.
+pub fn enforce() {
     let (now, used) = ((kernel().now)(), accounting::used());
-    if used >= LARGE && is_past(&LAST_LOOK, now, between_looks(used)) {
+    if used >= LARGE_PROCESS && is_past(&LAST_READING, now, reading_interval(used)) {
         wake_up::notify();
     }
     if reached().is_none() {
-        return relax();
+        return restore_caches();
     }
     everything();
-    tighten();
-    if is_past(&LAST_TOLD, now, SECOND) {
+    shorten_caches();
+    if is_past(&LAST_NOTIFIED, now, READING_INTERVAL_MS) {
         demand::note(demand::LIMIT);
     }
 }
@@ -151,18 +156,23 @@ fn is_past(last: &AtomicU64, now: u64, ms: u64) -> bool {
     now.wrapping_sub(last.load(Relaxed)) >= ms
 }
 
-/// Milliseconds from the last look to the next one.
-fn between_looks(used: usize) -> u64 {
-    if SYSTEM_REACHED.load(Relaxed) || is_news(used, USED_THEN.load(Relaxed), &system()) { SECOND } else { CALM }
+/// Returns the milliseconds from the last reading to the next one.
+fn reading_interval(used: usize) -> u64 {
+    if SYSTEM_REACHED.load(Relaxed) || needs_reading(used, USED_AT_READING.load(Relaxed), &system()) {
+        READING_INTERVAL_MS
+    } else {
+        CALM_READING_INTERVAL_MS
+    }
 }
 
-/// Whether this process, which uses so much now and used so much at the last look, may have brought the limit nearer that was
-/// seen then. A sixteenth more is the least that counts: with an eighth of the limit left, less than that cannot reach it.
-fn is_news(used: usize, used_then: usize, system: &Reading) -> bool {
-    used > used_then + used_then / 16 || system.is_near()
+/// Whether this process may have come nearer to the limit since the last reading `system`. It uses `used` bytes now,
+/// and used `used_at_reading` bytes at that time. Growth counts if it is more than a sixteenth: with an eighth of the
+/// limit left, less growth cannot reach it.
+fn needs_reading(used: usize, used_at_reading: usize, system: &Reading) -> bool {
+    used > used_at_reading + used_at_reading / 16 || system.is_near()
 }
 
-/// The limit that is reached, if any is; 0 for pressure.
+/// Returns the limit that is reached, 0 for pressure; `None` if none is reached.
 fn reached() -> Option<usize> {
     if accounting::is_above() {
         return Some(accounting::limits().0);
@@ -171,9 +181,9 @@ fn reached() -> Option<usize> {
     SYSTEM_REACHED.load(Relaxed).then_some(if system.used > system.limit { system.limit } else { 0 })
 }
 
-fn look() {
+fn read_system() {
     let policy = policy::current();
-    USED_THEN.store(accounting::used(), Relaxed);
+    USED_AT_READING.store(accounting::used(), Relaxed);
     let (percent, pressure) = (policy.limit_system, policy.limit_pressure);
     let asked = percent | pressure != 0;
     let reading = if asked { cgroup::read(b"", percent, pressure != 0) } else { Reading::NOTHING };
@@ -200,7 +210,7 @@ fn system() -> Reading {
     Reading { high, max, limit, used, pressure }
 }
 
-/// The policy that was in force, and the same with short caches: made once.
+/// The usual policy, and the same policy with short caches. Made once for each usual policy.
 #[derive(Clone, Copy)]
 struct Shortened {
     usual: &'static Snapshot,
@@ -208,16 +218,16 @@ struct Shortened {
 }
 
 static SHORTENED: AtomicPtr<Shortened> = AtomicPtr::new(ptr::null_mut());
-/// One thread changes the policy at a time; others leave it to that one.
+/// Held by the thread that changes the policy. A thread that finds it taken changes nothing.
 static CHANGE: Lock = Lock::new();
 
 fn shortened() -> Option<&'static Shortened> {
-    // SAFETY: null or a record that was placed, which lives for ever.
+    // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
     unsafe { SHORTENED.load(Acquire).as_ref() }
 }
 
-/// Makes caches short, if they are not.
-pub fn tighten() {
+/// Publishes the policy with short caches, if it is not in force already.
+pub fn shorten_caches() {
     let Some(_changing) = CHANGE.try_lock() else { return };
     let current = policy::current();
     let known = shortened().filter(|pair| ptr::eq(pair.usual, current) || ptr::eq(&pair.short, current));
@@ -228,13 +238,13 @@ pub fn tighten() {
     }
 }
 
-/// In a child just forked, where whoever changed the policy is no more.
+/// Frees the lock in a child process, in which its holder does not exist.
 pub fn after_fork_in_child() {
     CHANGE.reset();
 }
 
-/// Brings the usual caches back, unless another policy has come in the meantime.
-fn relax() {
+/// Publishes the usual policy again, unless another policy was published in the meantime.
+fn restore_caches() {
     if let Some(pair) = shortened()
         && ptr::eq(policy::current(), &pair.short)
         && let Some(_changing) = CHANGE.try_lock()
@@ -243,11 +253,12 @@ fn relax() {
     }
 }
 
-/// The program's function: its argument, what is used in bytes, and the limit that was reached, 0 where it is pressure or a
-/// refusal of the system.
+/// The type of the program's function. Its parameters are the registered argument, the used bytes, and the limit that
+/// was reached: 0 for pressure, or if the system refused memory.
 pub type Call = unsafe extern "C" fn(argument: *mut c_void, used: usize, limit: usize);
 
-/// A function that was registered. Never changed or unmapped, so that whoever calls it has both halves of the same pair.
+/// A function that was registered, with its argument. A record is never changed or unmapped, so a caller always has a
+/// function and the argument that belongs to it.
 #[derive(Clone, Copy)]
 struct Registered {
     call: Option<Call>,
@@ -256,72 +267,78 @@ struct Registered {
 }
 
 static REGISTERED: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
-/// Every pair that ever was, so that one that comes again takes no new memory.
+/// The list of all records, latest first, so that a pair that is registered again takes no new memory.
 static NEWEST: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
-/// The process in which a call is under way, 0 for none. In a child forked in the middle of one, none is.
-static TELLING: AtomicU32 = AtomicU32::new(0);
+/// The number of the process in which a call of the program's function is under way, 0 for none. A child forked during
+/// a call has another number, so it may call.
+static NOTIFYING: AtomicU32 = AtomicU32::new(0);
 
-/// Registers the program's function in place of the one before; `None` takes it away. False when there is no memory to
-/// remember it.
+/// Registers the program's function in place of the previous one; `None` removes it. Returns false when there is no
+/// memory for the record.
 ///
 /// # Safety
-/// `call` may be called with `argument` by any thread, at any time, until another one is registered and calls under way ended.
+/// Any thread may call `call` with `argument` at any time, until another function is registered and all calls under way
+/// have ended.
 pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
     let argument = argument as usize;
-    // SAFETY: null or a record that was placed, which lives for ever.
+    // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
     let newest = unsafe { NEWEST.load(Acquire).as_ref() };
     let same = |record: &&Registered| {
         record.argument == argument && record.call.map(|it| it as usize) == call.map(|it| it as usize)
     };
     let known = core::iter::successors(newest, |record| record.older).find(same);
     let placed = || remember(call, argument, newest);
-    let placed_in_room_made = || {
+    let placed_after_release = || {
         everything();
         placed()
     };
-    let Some(record) = known.or_else(placed).or_else(placed_in_room_made) else { return false };
+    let Some(record) = known.or_else(placed).or_else(placed_after_release) else { return false };
     REGISTERED.store(ptr::from_ref(record).cast_mut(), Release);
     true
 }
 
 fn remember(call: Option<Call>, argument: usize, older: Option<&'static Registered>) -> Option<&'static Registered> {
     let record = metadata::place(Registered { call, argument, older })?;
-    // A record that another thread places at the same moment may be left out of the list: then its pair takes memory twice.
+    // A record that another thread adds at the same time may drop out of the list. Its pair takes memory again if it is
+    // registered again.
     NEWEST.store(ptr::from_ref(record).cast_mut(), Release);
     Some(record)
 }
 
-/// Tells the program of the limit that is reached, or was a moment ago.
-pub fn tell() {
-    LAST_TOLD.store((kernel().now)(), Relaxed);
+/// Calls the program's function for the limit that is reached, or was reached a moment ago.
+pub fn notify() {
+    LAST_NOTIFIED.store((kernel().now)(), Relaxed);
     let soft = accounting::limits().0;
     call(reached().unwrap_or(if soft == UNLIMITED { 0 } else { soft }));
 }
 
-/// Notes that an allocation fails, or would but for the program's function: at the hard limit, or because the system has no more.
+/// Counts an allocation that fails at the hard limit, if `at_limit`, or would fail without the program's function. A
+/// failure because the system has no memory is not counted.
 pub fn note_failure(at_limit: bool) {
     FAILURES.fetch_add(usize::from(at_limit), Relaxed);
 }
 
-/// Tells the program of such a failure. Returns whether it was told, so that trying again makes sense.
-pub fn tell_of_failure(at_limit: bool) -> bool {
+/// Calls the program's function for an allocation that fails, at the hard limit if `at_limit`. Returns whether it was
+/// called, so that the allocation is worth another attempt.
+pub fn notify_of_failure(at_limit: bool) -> bool {
     call(if at_limit { accounting::limits().1 } else { 0 })
 }
 
-/// Calls the program's function, unless a call is under way: nothing recurses. Keeps `errno`.
+/// Calls the program's function, unless a call is under way in this process, so calls do not recurse. Returns whether
+/// it was called. Keeps `errno`.
 fn call(limit: usize) -> bool {
-    // SAFETY: null or a record that was placed, which lives for ever.
+    // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
     let Some(record) = (unsafe { REGISTERED.load(Acquire).as_ref() }) else { return false };
     let Some(call) = record.call else { return false };
-    let (own, telling) = (process::id(), TELLING.load(Relaxed));
-    if telling == own || TELLING.compare_exchange(telling, own, AcqRel, Relaxed).is_err() {
+    let (own, telling) = (process::id(), NOTIFYING.load(Relaxed));
+    if telling == own || NOTIFYING.compare_exchange(telling, own, AcqRel, Relaxed).is_err() {
         return false;
     }
     let errno = process::errno();
-    // SAFETY: whoever registered it said that it may be called so.
+    // SAFETY: the registration guarantees that the function may be called with this argument.
     unsafe { call(record.argument as *mut c_void, accounting::used(), limit) };
     process::set_errno(errno);
-    TELLING.store(0, Release);
+    NOTIFYING.store(0, Release);
     true
 }
 
@@ -330,14 +347,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_and_a_limit_that_is_near_are_news() {
+    fn growth_and_a_near_limit_call_for_a_reading() {
         let far = Reading { limit: 800, used: 699, ..Reading::NOTHING };
         let near = Reading { used: 700, ..far };
-        assert!(!is_news(170, 160, &far) && is_news(171, 160, &far), "a sixteenth and more");
-        assert!(!is_news(40, 160, &far), "less");
-        assert!(is_news(64, 0, &far), "the first look");
-        assert!(is_news(160, 160, &near) && is_news(40, 160, &near), "near the limit");
-        assert!(is_news(160, 160, &Reading { used: 900, ..far }), "above it");
-        assert!(!is_news(160, 160, &Reading::NOTHING), "without one");
+        assert!(!needs_reading(170, 160, &far) && needs_reading(171, 160, &far), "more than a sixteenth");
+        assert!(!needs_reading(40, 160, &far), "less than before");
+        assert!(needs_reading(64, 0, &far), "the first reading");
+        assert!(needs_reading(160, 160, &near) && needs_reading(40, 160, &near), "near the limit");
+        assert!(needs_reading(160, 160, &Reading { used: 900, ..far }), "above the limit");
+        assert!(!needs_reading(160, 160, &Reading::NOTHING), "no limit");
     }
 }

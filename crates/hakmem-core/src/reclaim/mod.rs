@@ -1,4 +1,4 @@
-//! When free memory goes back to the system. Knows no heap.
+//! Decides when free memory goes back to the system, and releases it. Uses no heap.
 //!
 //! ```text
 //!   slow paths, accounting, the end of a thread --note--> base::demand --take--> answer --+--> purge: slabs, large cache

@@ -1,7 +1,8 @@
-//! The purge lock: one thread at a time gives memory back, be it the scavenger, the end of a slow path or `malloc_trim`.
+//! The purge lock: one thread at a time releases memory: the scavenger, a thread at the end of a slow path, or a caller
+//! of `malloc_trim`.
 //!
-//! A pass that finds the lock taken is left out, since whoever holds it makes one. `malloc_trim` waits: what another thread is giving back
-//! at the moment is in that thread's hands, and is gone only when that is done.
+//! A thread that finds the lock taken skips its pass, since the holder makes one. `malloc_trim` waits, since memory
+//! that another thread is purging is still resident until that thread has finished.
 
 use hakmem_os::atomic::{
     AtomicU32,
@@ -9,20 +10,21 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::futex;
 
-/// How long to wait for the lock. This thread itself can have it, in a signal handler: then nothing would end the wait.
+/// The longest wait for the lock. In a signal handler this thread itself may hold the lock, so an unlimited wait could
+/// not end.
 const LONGEST_WAIT_MS: u64 = 1000;
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// Whoever has this may give memory back.
+/// Proof that this thread holds the purge lock, which it releases when this is dropped.
 pub struct PurgeLock(());
 
-/// Takes the lock if nobody has it.
+/// Takes the lock if it is free.
 pub fn take() -> Option<PurgeLock> {
     TAKEN.compare_exchange(0, 1, AcqRel, Relaxed).is_ok().then_some(PurgeLock(()))
 }
 
-/// Waits for the lock; `None` if that took too long.
+/// Waits for the lock; `None` if the wait took too long.
 pub fn wait() -> Option<PurgeLock> {
     (0..LONGEST_WAIT_MS).find_map(|_| {
         take().or_else(|| {
@@ -32,7 +34,7 @@ pub fn wait() -> Option<PurgeLock> {
     })
 }
 
-/// In a child just forked, where whoever had the lock is no more.
+/// Frees the lock in a child process, in which its holder does not exist.
 pub fn after_fork_in_child() {
     TAKEN.store(0, Relaxed);
 }
@@ -49,17 +51,17 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn one_thread_has_the_lock_and_one_that_waits_gets_it() {
-        let mine = wait().expect("nobody has it");
+    fn one_thread_holds_the_lock_and_a_waiting_thread_gets_it() {
+        let mine = wait().expect("the lock is free");
         assert!(take().is_none());
         thread::scope(|scope| {
             let other = scope.spawn(|| wait().is_some());
             drop(mine);
             assert!(other.join().expect("no panic"));
         });
-        let mine = take().expect("it was given up");
+        let mine = take().expect("the lock was released");
         after_fork_in_child();
-        assert!(take().is_some(), "whoever had it is not there");
+        assert!(take().is_some(), "the holder does not exist in the child");
         drop(mine);
     }
 }

@@ -1,13 +1,15 @@
-//! The scavenger: a thread that gives memory back while the program does nothing that would.
+//! The scavenger: a thread that releases memory while the program itself does not call the allocator.
 //!
-//! Each pass purges what has been free for the decay time, and takes from every thread that did not allocate or free since
-//! the last pass, and waits for work, all that its heap keeps at hand. It also looks at the system's limits, and at all threads that
-//! wait when somebody asks for that. When nothing is left to do it sleeps until the bell
-//! rings; when what is left cannot be taken, from threads that compute, it looks less and less often. When the bell keeps ringing
-//! for memory that is in use again at each look, it looks half as often, and rests only after some looks: to rest and to be woken
-//! at once are system calls that do nothing.
+//! At each look the scavenger purges memory that was free for the decay time, and empties the heap of every thread that
+//! waits for work and did not allocate or free since the last look. It also reads the system's limits. On request
+//! (`wake_up::request_flush`) it empties the heaps of all waiting threads.
 //!
-//! It runs without a thread-local slot of its own, so nothing here may allocate or free blocks.
+//! When nothing is left to do the scavenger sleeps until a slow path wakes it. While the remaining heaps belong to
+//! running threads, it looks less and less often. When it is woken several times in a row for memory that is in use
+//! again at its next look (a *false alarm*), it looks half as often, and sleeps only after some further looks: sleeping
+//! and being woken at once would cost system calls for nothing.
+//!
+//! The scavenger has no thread-local slot, so nothing here may allocate or free blocks.
 
 mod idle_threads;
 
@@ -27,26 +29,29 @@ use hakmem_os::task::Memory;
 use hakmem_os::{helper, process};
 
 /// The shortest time between two looks.
-const SHORTEST_MS: u64 = 50;
-/// The longest sleep between looks at threads that compute, as a multiple of the shortest.
-const LONGEST: u64 = 16;
+const SHORTEST_INTERVAL_MS: u64 = 50;
+/// The longest sleep while the remaining heaps belong to running threads, as a multiple of the time between two looks.
+const LONGEST_SLEEP_FACTOR: u64 = 16;
 
-/// How many times as long as usual it naps while the alarms are false, and how many of these in a row count. A longer nap would
-/// keep an idle process waiting for its memory to go back.
-const LONG_NAP: u64 = 2;
-const MOST_ALARMS: u64 = 8;
+/// While alarms are false the time between two looks is this many times as long. More would delay the release in an
+/// idle process.
+const LONG_NAP_FACTOR: u64 = 2;
+/// At most this many false alarms in a row are counted. Each after the first delays the next sleep by one look.
+const MOST_FALSE_ALARMS: u64 = 8;
 
-/// Looks after the last time that something was given back: spans must be seen quiet before gaps are opened in them.
-const LINGER: u64 = 3;
+/// Further looks after the last one that released something: a span must be seen unchanged at two looks before its
+/// holes are opened.
+const LOOKS_AFTER_WORK: u64 = 3;
 
-/// Lets it be started.
+/// Allows the scavenger to be started.
 pub fn allow() {
     wake_up::allow(start);
 }
 
-/// Starts it; whether that went well.
+/// Starts the scavenger. Returns whether it runs.
 fn start() -> bool {
-    // A program with more rights than its user gives them up thread by thread; it gets none that it does not know of.
+    // A program with more rights than its user drops them thread by thread, so no thread is started that it does not
+    // know of.
     !process::is_secure() && helper::start(run, metadata::note_mapped)
 }
 
@@ -61,13 +66,13 @@ extern "C" fn run() -> ! {
         own_descriptors.then(Memory::open).flatten()
     });
     let memory = memory.flatten();
-    let (mut patience, mut lingering) = (1, 0);
-    // How often in a row the bell rang and there was nothing to do.
+    let (mut sleep_factor, mut looks_left) = (1, 0);
+    // The number of false alarms in a row.
     let mut false_alarms = 0;
     loop {
-        // A little more than the time between two passes: the clock is coarse.
-        let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
-        wake_up::nap(interval * false_alarms.clamp(1, LONG_NAP));
+        // A little longer than the time between two passes, since the clock is coarse.
+        let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_INTERVAL_MS) + 5;
+        wake_up::nap(interval * false_alarms.clamp(1, LONG_NAP_FACTOR));
         if wake_up::must_end() {
             wake_up::end();
         }
@@ -78,7 +83,7 @@ extern "C" fn run() -> ! {
             continue;
         }
         if memory.is_some() {
-            limits::look_if_due();
+            limits::read_system_if_due();
         }
         if lock.as_ref().is_some_and(|lock| reclaim::answer_holding(lock, demand::TIME)) {
             heap::open_holes(false);
@@ -89,20 +94,20 @@ extern "C" fn run() -> ! {
             wake_up::complete_request(number);
         }
         if has_work() || heaps.taken != 0 {
-            (patience, lingering, false_alarms) = (1, LINGER, 0);
-        } else if lingering != 0 {
-            lingering -= 1;
+            (sleep_factor, looks_left, false_alarms) = (1, LOOKS_AFTER_WORK, 0);
+        } else if looks_left != 0 {
+            looks_left -= 1;
         } else {
             let rang = if heaps.left == 0 {
-                patience = 1;
+                sleep_factor = 1;
                 wake_up::sleep(None, has_work)
             } else {
-                let most = interval * patience;
-                patience = (patience * 2).min(LONGEST);
+                let most = interval * sleep_factor;
+                sleep_factor = (sleep_factor * 2).min(LONGEST_SLEEP_FACTOR);
                 wake_up::sleep(Some(most), has_work)
             };
-            false_alarms = if rang { (false_alarms + 1).min(MOST_ALARMS) } else { 0 };
-            lingering = false_alarms.saturating_sub(1);
+            false_alarms = if rang { (false_alarms + 1).min(MOST_FALSE_ALARMS) } else { 0 };
+            looks_left = false_alarms.saturating_sub(1);
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn totals() -> Totals {
     }
     let (segments, large) = (slabs::extent(), large_cache::extent());
     totals.dirty_bytes = (segments.dirty + large.kept) as u64;
-    let gone = heap::gone_bytes();
+    let gone = heap::hole_bytes();
     totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
     totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;
     totals.metadata_bytes = metadata::mapped() as u64;
