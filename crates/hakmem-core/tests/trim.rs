@@ -28,7 +28,7 @@ fn free(blocks: Vec<usize>) {
 }
 
 fn idle() -> usize {
-    availability::dirty() * sizes::SLAB + large_cache::extent().kept
+    availability::dirty() * sizes::SLAB + large_cache::extent().cached
 }
 
 /// Slow paths that change next to nothing.

@@ -69,7 +69,7 @@ pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) 
 
 /// In a child just forked, for segment number `index`: a thread that is no more, the scavenger too, may have been in the middle of
 /// publishing. Writes only what is wrong, since the child shares its memory with the parent until it writes.
-pub fn publish_again(index: usize, published: &AtomicU32, Summary(summary): Summary) {
+pub fn repair_after_fork(index: usize, published: &AtomicU32, Summary(summary): Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
     if published.load(Relaxed) != summary {
         published.store(summary, Relaxed);
@@ -118,7 +118,7 @@ pub fn note_unmapped() {
 }
 
 /// Sets both sums, in a child just forked, where threads vanished between a change and its note.
-pub fn count_anew(segments: usize, dirty: usize) {
+pub fn set_counts(segments: usize, dirty: usize) {
     MAPPED.store(segments as isize, Relaxed);
     DIRTY_SLABS.store(dirty as isize, Relaxed);
 }
@@ -164,7 +164,7 @@ mod tests {
         assert!(found([4, 4]) && !found([DIRTY, DIRTY]));
         // Whoever was to turn the bits over is no more.
         published.store(Summary::new(1, true).0, Relaxed);
-        publish_again(index, &published, Summary::new(1, true));
+        repair_after_fork(index, &published, Summary::new(1, true));
         assert!(found([DIRTY, 0]) && !found([1, 1]));
         publish(index, &published, || Summary::new(0, false));
         assert!((0..LEVELS).all(|level| !found([level, level])));

@@ -27,11 +27,11 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
     let bytes = mapping_size(size);
     let align = align.max(SLAB);
     let (mapping, zero) = match large_cache::take(bytes, align) {
-        Some(mapping) => (mapping, sparse && wipe(mapping)),
+        Some(mapping) => (mapping, sparse && purge_if_mostly_zero(mapping)),
         None => (map(bytes, align, sparse)?, true),
     };
     large_cache::note_live();
-    Some((claim(mapping), zero))
+    Some((make_live(mapping), zero))
 }
 
 /// Pages that are looked at to guess how much of a block was written.
@@ -42,7 +42,7 @@ const FEW: usize = SAMPLE / 8;
 
 /// Gives the pages of a kept mapping back where its next holder, too, is likely to write few of them; whether it is zero now. Whoever
 /// had it last left most of it zero then. A block that is written all over is faster cleared where it is.
-fn wipe(mapping: &Mapping) -> bool {
+fn purge_if_mostly_zero(mapping: &Mapping) -> bool {
     let (base, bytes) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
     let pages = bytes / vm::PAGE;
     let written = |nth: usize| {
@@ -70,15 +70,15 @@ fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
     if !large_cache::take_bytes(bytes) {
         return None;
     }
-    let mapping = map_taken(bytes, align, sparse);
+    let mapping = map_accounted(bytes, align, sparse);
     if mapping.is_none() {
         accounting::give(bytes);
     }
     mapping
 }
 
-fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
-    let mapping = large_cache::describe()?;
+fn map_accounted(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
+    let mapping = large_cache::new_descriptor()?;
     let huge = !sparse && huge_pages::wanted_for_block(bytes) && huge_pages::are_cheap(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
@@ -90,7 +90,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
             // SAFETY: mapped just now, known to nobody.
             unsafe { vm::unmap(base, bytes) };
         }
-        large_cache::forget(mapping);
+        large_cache::free_descriptor(mapping);
         return None;
     }
     // Only now, since what is refused changes nothing.
@@ -104,7 +104,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
 }
 
 /// Makes a descriptor a live block.
-fn claim(mapping: &'static Mapping) -> usize {
+fn make_live(mapping: &'static Mapping) -> usize {
     let base = mapping.base.load(Relaxed);
     page_map::set(base, 1, core::ptr::from_ref(mapping) as usize + page_map::LARGE);
     mapping.set_live();
@@ -152,5 +152,5 @@ pub fn resize(entry: usize, address: usize, size: usize, align: usize) -> Option
     let generous = exact.max(old.saturating_add(old / 8)).next_multiple_of(SLAB);
     let grown = mapping.grow(generous, align) || mapping.grow(exact, align);
     large_cache::note_live();
-    grown.then(|| claim(mapping))
+    grown.then(|| make_live(mapping))
 }

@@ -31,7 +31,7 @@ pub fn allocate(size: usize) -> Option<(usize, bool)> {
     let run = slabs::claim(slabs_for(size))?;
     let span = run.span();
     span.start_medium(run.base(), run.slabs);
-    take_down(span, size);
+    mark_live(span, size);
     Some((run.base(), run.zero))
 }
 
@@ -47,12 +47,12 @@ pub fn usable_size(address: usize) -> Option<usize> {
 }
 
 /// Puts a block away that is free, to be taken down again. Its slabs stay claimed.
-pub fn put_away(span: &'static Span) {
+pub fn mark_cached(span: &'static Span) {
     page_map::set(span.base(), 1, page_map::CACHED);
 }
 
 /// Makes a block of `size` bytes of one that was put away.
-pub fn take_down(span: &'static Span, size: usize) {
+pub fn mark_live(span: &'static Span, size: usize) {
     span.set_bytes(bytes_for(size));
     page_map::set(span.base(), 1, page_map::MEDIUM);
 }

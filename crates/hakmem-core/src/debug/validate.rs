@@ -84,14 +84,14 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
             continue;
         }
         let span = &segment.spans[slab];
-        check(span.back() == 0, "a span begins where the one before it ends", at)?;
+        check(span.slabs_before() == 0, "a span begins where the one before it ends", at)?;
         check(slab + span.slabs() <= SLABS && span.slabs() != 0, "a span lies within its segment", at)?;
         for inner in slab..slab + span.slabs() {
             check(state.free & (1 << inner) == 0, "no slab of a span is free", at)?;
         }
         if is_small(entry) {
             check_span(span, at, entry)?;
-            out[span.class()] += u64::from(span.carved_blocks() - span.back_blocks());
+            out[span.class()] += u64::from(span.carved_blocks() - span.returned_blocks());
         } else {
             let is_medium = entry == page_map::MEDIUM || entry == page_map::CACHED;
             check(is_medium && span.base() == at, "a taken slab holds small blocks or a medium one", at)?;
@@ -108,8 +108,12 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
     for slab in 0..span.slabs() {
         check(page_map::entry(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
     }
-    check(span.back_blocks() <= span.carved_blocks(), "free + away <= carved", at)?;
-    check(span.away_blocks() == span.count_away(), "a block is away when it overlaps a page that is gone", at)?;
+    check(span.returned_blocks() <= span.carved_blocks(), "free + blocks in holes <= carved", at)?;
+    check(
+        span.blocks_in_holes() == span.count_blocks_in_holes(),
+        "a block is in a hole when it overlaps a purged page",
+        at,
+    )?;
     check(span.carved_blocks() <= span.capacity(), "carved <= capacity", at)?;
     check(!span.is_empty(), "an empty span is given back", at)?;
     let mut length = 0;
@@ -118,7 +122,7 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
         length += 1;
     }
     check(length == span.free_blocks(), "the list is as long as it is counted to be", at)?;
-    check(span.is_marked(), "the blocks on the list are those that are marked", at)?;
+    check(span.marks_match_list(), "the blocks on the list are those that are marked", at)?;
     let owner = Heap::at_anchor(anchor_in(entry));
     check(span.is_listed() == span.has_room(), "a span is listed when it has blocks to give", at)?;
     let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));
@@ -160,7 +164,7 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
         "a bin's list is as long as it is counted to be",
         class,
     )?;
-    let room = |span: &Span| u64::from(span.back_blocks() + span.capacity() - span.carved_blocks());
+    let room = |span: &Span| u64::from(span.returned_blocks() + span.capacity() - span.carved_blocks());
     let spare: u64 = lane.partial.iter().map(room).sum();
     check(spare == lane.spare.get(), "a lane counts what its spans hold", class)?;
     let run = lane.end.get() - lane.bump.get();

@@ -59,7 +59,7 @@ impl Locked<'_> {
             };
             // What was freed together often lies together: the span is looked up, and looked at, once for what shares it.
             // SAFETY: blocks of the bin, which are free; a block in a slab of a span is the span's.
-            let (count, next) = unsafe { span.put_first_of(block, most - taken, lane.bump.get()) };
+            let (count, next) = unsafe { span.return_batch(block, most - taken, lane.bump.get()) };
             if count != 0 {
                 lane.spare.add(u64::from(count));
                 self.list_or_retire(span);
@@ -78,8 +78,8 @@ impl Locked<'_> {
                 Err(refusal) => {
                     // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a
                     // circle, and the block's link is the span's now.
-                    astray |= refusal == Refusal::Back;
-                    if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
+                    astray |= refusal == Refusal::AlreadyFree;
+                    if refusal == Refusal::AlreadyFree && span.link_is_intact(block) { 0 } else { next }
                 }
             };
         }

@@ -59,12 +59,12 @@ impl Heap {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(locked) = self.try_lock() else { return };
         // Who empties a span or takes it does so under this lock.
-        let is_its = page_map::entry(base) == entry && span.back() == 0 && span.base() == base;
-        if !is_its || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
+        let is_its = page_map::entry(base) == entry && span.slabs_before() == 0 && span.base() == base;
+        if !is_its || span.is_empty() || span.is_purging() || !(everywhere || span.is_quiet()) {
             return;
         }
         // A huge page is not split for a little.
-        if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
+        if segment.is_huge() && !everywhere && span.returned_blocks() * 2 < span.capacity() {
             return;
         }
         let pages = locked.open_holes(span);
@@ -84,7 +84,7 @@ impl Heap {
         }
         let locked = self.lock_as_visitor();
         for (span, _) in begun.iter().filter(|(_, pages)| *pages != 0) {
-            span.opened();
+            span.end_purge();
             OPENINGS.fetch_sub(1, Relaxed);
             locked.list_or_retire(span);
         }

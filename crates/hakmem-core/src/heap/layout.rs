@@ -64,7 +64,7 @@ pub(crate) const ANCHOR: usize = 2048;
 /// allocations `frees_left` is 59 and `pops` is 3, so the bin holds 10 + 5 - 3 = 12 blocks.
 ///
 /// ```text
-///   spare  =  sum over the listed spans of (free + away + capacity - carved)
+///   spare  =  sum over the listed spans of (free + in holes + capacity - carved)
 /// ```
 #[repr(C)]
 pub struct Lane {

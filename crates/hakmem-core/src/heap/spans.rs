@@ -39,14 +39,14 @@ impl Locked<'_> {
         let Some(span) = span_of(block) else { return Ok(()) };
         let lane = &self.heap.lanes[span.class()];
         // SAFETY: a free block of this span, a list of one.
-        if unsafe { span.put_first_of(block, 1, lane.bump.get()) }.0 != 0 {
+        if unsafe { span.return_batch(block, 1, lane.bump.get()) }.0 != 0 {
             lane.spare.add(1);
             self.list_or_retire(span);
         // SAFETY: as above.
         } else if let Err(refusal) = unsafe { self.put_closely(span, block) } {
-            let leads_on = refusal != Refusal::Back || !span.is_linked(block);
-            if !span.list_is_whole() {
-                span.relist();
+            let leads_on = refusal != Refusal::AlreadyFree || !span.link_is_intact(block);
+            if !span.list_is_intact() {
+                span.rebuild_list();
             }
             return Err(leads_on);
         }
@@ -62,7 +62,7 @@ impl Locked<'_> {
     pub(super) unsafe fn put_closely(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
         let lane = &self.heap.lanes[span.class()];
         // SAFETY: the caller's.
-        match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
+        match unsafe { span.return_checked(block, &(lane.bump.get()..lane.end.get())) } {
             Ok(()) => {
                 lane.spare.add(1);
                 self.list_or_retire(span);
@@ -92,7 +92,7 @@ impl Locked<'_> {
 
     /// Counts the pages of a span that is retired as what its slabs are: in use until the decay.
     fn forget_holes(&self, span: &'static Span) {
-        let pages = span.gone().count_ones();
+        let pages = span.purged_pages().count_ones();
         if pages != 0 {
             self.heap.gone.sub(u64::from(pages));
             accounting::hold(pages as usize * PAGE);

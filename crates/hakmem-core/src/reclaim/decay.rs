@@ -74,7 +74,7 @@ pub fn much_is_idle() -> bool {
 
 /// Bytes that are free and resident, beyond one part in `part` of what is used.
 fn excess(part: usize) -> usize {
-    (availability::dirty() * SLAB + large_cache::extent().kept).saturating_sub(accounting::used() / part)
+    (availability::dirty() * SLAB + large_cache::extent().cached).saturating_sub(accounting::used() / part)
 }
 
 fn budget(now: u64) -> usize {

@@ -32,7 +32,7 @@ impl Block {
 /// At rest, the sums are what is there, and so much is live.
 fn check_sums(live: usize) {
     let extent = large_cache::extent();
-    assert_eq!((extent.kept, extent.mapped), (large_cache::count_kept(), live + extent.kept));
+    assert_eq!((extent.cached, extent.mapped), (large_cache::count_cached(), live + extent.cached));
 }
 
 /// Catches: a kept mapping that is taken out of its slot by a load and a store.

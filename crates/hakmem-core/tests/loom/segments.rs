@@ -173,7 +173,7 @@ fn what_was_brought_in_ahead_is_zero_until_it_was_used() {
                 run.release();
             }
         });
-        run.bring_in();
+        run.prefault();
         fill_slabs(run);
         segment.claim(1).into_iter().for_each(fill_slabs);
         other.join();
