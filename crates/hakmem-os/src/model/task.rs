@@ -74,7 +74,7 @@ impl Memory {
     /// Clears the two words at `address` if the third one is `expected`.
     ///
     /// # Safety
-    /// As for the real one.
+    /// As for the real kernel.
     pub unsafe fn clear(&self, address: usize, expected: usize) -> Cleared {
         if self.word(address + slot::STATE) != Some(expected) {
             return Cleared::Changed;
