@@ -116,18 +116,18 @@ pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize
 /// Notes that a segment was mapped.
 pub fn note_mapped() {
     MAPPED.fetch_add(1, Relaxed);
-    accounting::grow(SEGMENT);
+    accounting::add_mapped(SEGMENT);
 }
 
 /// Notes that a segment was unmapped.
 pub fn note_unmapped() {
     MAPPED.fetch_sub(1, Relaxed);
-    accounting::shrink(SEGMENT);
+    accounting::sub_mapped(SEGMENT);
 }
 
 /// Sets both sums. Called in a child process just forked, where another thread may have changed a segment and not yet
 /// noted it.
-pub fn set_counts(segments: usize, dirty: usize) {
+pub fn recount(segments: usize, dirty: usize) {
     MAPPED.store(segments as isize, Relaxed);
     DIRTY_SLABS.store(dirty as isize, Relaxed);
 }
@@ -139,7 +139,7 @@ pub fn note_dirty(slabs: isize) {
         DIRTY_SLABS.fetch_add(slabs, SeqCst);
     }
     if slabs > 0 {
-        wake_up::ring();
+        wake_up::notify();
     }
 }
 

@@ -70,7 +70,7 @@ pub fn wanted_for_segments() -> bool {
 
 /// Whether a large block of `bytes`, which is about to be mapped, gets huge pages.
 pub fn wanted_for_block(bytes: usize) -> bool {
-    bytes >= LEAST_BLOCK && is_large(accounting::now() + bytes)
+    bytes >= LEAST_BLOCK && is_large(accounting::mapped() + bytes)
 }
 
 /// Asks the system for huge pages in a range, or for none. Returns whether the range gets huge pages.

@@ -73,12 +73,12 @@ fn purge_if_mostly_zero(mapping: &Mapping) -> bool {
 
 /// Makes a new mapping.
 fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
-    if !large_cache::take_bytes(bytes) {
+    if !large_cache::charge(bytes) {
         return None;
     }
     let mapping = map_accounted(bytes, align, sparse);
     if mapping.is_none() {
-        accounting::give(bytes);
+        accounting::uncharge(bytes);
     }
     mapping
 }

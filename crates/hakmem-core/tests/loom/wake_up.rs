@@ -19,10 +19,10 @@ use hakmem_os::model::{explore, spawn};
 fn no_wake_up_is_lost() {
     explore("wake-up, one wakes it while the scavenger goes to rest", 4, || {
         // The scavenger is awake.
-        wake_up::rest(None, || true);
+        wake_up::sleep(None, || true);
         let other = spawn(|| availability::note_dirty(1));
         while availability::dirty() == 0 {
-            wake_up::rest(None, || availability::dirty() != 0);
+            wake_up::sleep(None, || availability::dirty() != 0);
         }
         other.join();
         assert_eq!(availability::dirty(), 1);
@@ -33,11 +33,11 @@ fn no_wake_up_is_lost() {
 #[test]
 fn no_news_is_lost() {
     explore("wake-up, one tells news while the scavenger goes to rest", 4, || {
-        wake_up::rest(None, || true);
-        wake_up::listen();
-        let other = spawn(wake_up::tell);
+        wake_up::sleep(None, || true);
+        wake_up::begin_look();
+        let other = spawn(wake_up::note_new_cache);
         // Returns only when the scavenger has received the news.
-        wake_up::rest(None, || false);
+        wake_up::sleep(None, || false);
         other.join();
     });
 }
@@ -64,29 +64,29 @@ impl Counter {
 fn scavenge(wanted: &Counter, done: &Counter, rounds: &Counter) {
     loop {
         wake_up::nap(1);
-        if wake_up::must_leave() {
-            wake_up::leave();
+        if wake_up::must_end() {
+            wake_up::end();
         }
-        wake_up::listen();
-        let asked = wake_up::asked();
+        wake_up::begin_look();
+        let asked = wake_up::pending_request();
         rounds.add();
         if let Some(number) = asked {
             done.0.set(wanted.0.get());
-            wake_up::answer(number);
+            wake_up::complete_request(number);
         }
-        wake_up::rest(None, || false);
+        wake_up::sleep(None, || false);
     }
 }
 
-/// Catches: `Relaxed` instead of `Release` in `answer`.
+/// Catches: `Relaxed` instead of `Release` in `complete_request`.
 #[test]
 fn a_thread_that_asks_finds_the_work_done() {
     explore("wake-up, one asks while the scavenger goes to rest, and ends it", 2, || {
-        wake_up::rest(None, || true);
+        wake_up::sleep(None, || true);
         let (wanted, done, rounds) = (Counter::new(), Counter::new(), Counter::new());
         let other = helper::spawn(|| scavenge(wanted, done, rounds));
         wanted.add();
-        wake_up::ask();
+        wake_up::request_flush();
         assert_eq!(done.0.get(), 1);
         let tries = Cell::new(0);
         let call = || tries.replace(tries.get() + 1) == 1;
@@ -96,12 +96,12 @@ fn a_thread_that_asks_finds_the_work_done() {
     });
 }
 
-/// Catches: `Relaxed` instead of `SeqCst` at the end of `look`.
+/// Catches: `Relaxed` instead of `SeqCst` at the end of `unless_shut_in`.
 #[test]
 fn the_scavenger_does_not_look_once_the_program_is_shut_in() {
     explore("wake-up, the program shuts itself in while the scavenger looks", 4, || {
         let counter = Counter::new();
-        let other = spawn(|| [(); 2].map(|()| wake_up::look(|| counter.add()).is_some()));
+        let other = spawn(|| [(); 2].map(|()| wake_up::unless_shut_in(|| counter.add()).is_some()));
         wake_up::shut_in();
         counter.add();
         let looks = other.join();

@@ -38,15 +38,15 @@ pub fn note_live() {
     PEAK.fetch_max(live(), Relaxed);
 }
 
-/// Notes that `bytes` were mapped. The caller has taken them from the accounting already.
+/// Notes that `bytes` were mapped. The caller has charged them already.
 pub fn note_mapped(bytes: usize) {
     MAPPED_BYTES.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+    accounting::add_mapped(bytes);
 }
 
-/// Notes that `bytes` were unmapped, and returns them to the accounting.
+/// Notes that `bytes` were unmapped, and uncharges them.
 pub(super) fn note_unmapped(bytes: usize) {
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
-    accounting::shrink(bytes);
-    accounting::give(bytes);
+    accounting::sub_mapped(bytes);
+    accounting::uncharge(bytes);
 }

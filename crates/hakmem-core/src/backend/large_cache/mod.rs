@@ -26,7 +26,7 @@ pub use fork::after_fork_in_child;
 pub use mapping::{Mapping, free_descriptor, new_descriptor};
 pub use reuse::{put, take, unmap_excess};
 pub use slots::count_cached;
-pub use unmap::{take_bytes, unmap, unmap_for};
+pub use unmap::{charge, unmap, unmap_for};
 
 #[cfg(test)]
 mod tests {
@@ -48,7 +48,7 @@ mod tests {
     fn joined_parts_of_one_mapping_are_grown() {
         let whole = new_descriptor().expect("memory");
         let base = vm::map_aligned(2 * PART, SLAB);
-        assert!(base != 0 && page_map::cover(base, SLAB) && take_bytes(2 * PART));
+        assert!(base != 0 && page_map::cover(base, SLAB) && charge(2 * PART));
         note_mapped(2 * PART);
         whole.base.store(base, Relaxed);
         whole.bytes.store(2 * PART, Relaxed);
@@ -82,7 +82,7 @@ mod tests {
             let part = new_descriptor().expect("memory");
             part.base.store(at, Relaxed);
             part.bytes.store(PART, Relaxed);
-            assert!(take_bytes(PART));
+            assert!(charge(PART));
             note_mapped(PART);
             put(part);
         }

@@ -5,7 +5,7 @@
 
 use super::extent::{note_mapped, note_unmapped};
 use super::mapping::{MIXED, Mapping, Phase, new_origin};
-use super::unmap::take_bytes;
+use super::unmap::charge;
 use crate::base::accounting;
 use crate::base::sizes::{SEGMENT, SLAB};
 use crate::map::page_map;
@@ -31,7 +31,7 @@ impl Mapping {
     pub fn grow(&self, bytes: usize, align: usize) -> bool {
         let (base, old) = (self.base.load(Relaxed), self.bytes.load(Relaxed));
         // A refusal after the move has been prepared would cost the target, so nothing is tried that is likely to be refused.
-        if self.origin.load(Relaxed) == MIXED || !take_bytes(bytes - old) {
+        if self.origin.load(Relaxed) == MIXED || !charge(bytes - old) {
             return false;
         }
         let before = self.phase();
@@ -42,7 +42,7 @@ impl Mapping {
             self.bytes.store(bytes, Relaxed);
             note_mapped(bytes - old);
         } else {
-            accounting::give(bytes - old);
+            accounting::uncharge(bytes - old);
         }
         self.set_phase(before);
         grown

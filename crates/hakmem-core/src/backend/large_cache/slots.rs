@@ -33,7 +33,7 @@ pub(super) fn put_in_slot(mapping: &'static Mapping) -> bool {
     let new = ptr::from_ref(mapping).cast_mut();
     // `SeqCst` pairs with the scavenger, which announces that it sleeps and then reads this sum: see `wake_up`.
     CACHED_BYTES.fetch_add(mapping.bytes.load(Relaxed), SeqCst);
-    wake_up::ring();
+    wake_up::notify();
     for slot in SLOTS.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
             return true;

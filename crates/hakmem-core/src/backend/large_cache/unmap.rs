@@ -85,9 +85,9 @@ fn retry_refused() -> usize {
     unmapped
 }
 
-/// Takes `bytes` from what may be resident, and unmaps what is cached where that makes room; false beyond the hard limit.
-pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || unmap_for(bytes) && accounting::take(bytes)
+/// Charges `bytes`, and unmaps what is cached where that makes room for them; false beyond the hard limit.
+pub fn charge(bytes: usize) -> bool {
+    accounting::charge(bytes) || unmap_for(bytes) && accounting::charge(bytes)
 }
 
 /// Unmaps all that is cached, if that is likely to make room for `bytes`; whether anything was unmapped.

@@ -134,7 +134,7 @@ impl Segment {
     /// limit, releases all of them and returns `None`.
     pub(super) fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Run> {
         let clean = taken.free & !taken.dirty;
-        if !accounting::take(clean.count_ones() as usize * SLAB) {
+        if !accounting::charge(clean.count_ones() as usize * SLAB) {
             self.release(taken.dirty, true);
             self.release(clean, false);
             return None;
@@ -239,7 +239,7 @@ impl Run {
     /// untouched.
     pub(super) fn prefault_up_to(self, slabs: usize) {
         let more = slabs.min(SLABS - self.first).saturating_sub(self.slabs);
-        if more == 0 || self.resident || self.segment.is_huge() || !accounting::take(more * SLAB) {
+        if more == 0 || self.resident || self.segment.is_huge() || !accounting::charge(more * SLAB) {
             return;
         }
         let next = mask(self.first + self.slabs, more);
@@ -252,7 +252,7 @@ impl Run {
             self.segment.prefaulted.fetch_or(next, Relaxed);
             self.segment.release(next, true);
         } else {
-            accounting::give(more * SLAB);
+            accounting::uncharge(more * SLAB);
         }
     }
 }
