@@ -106,7 +106,7 @@ fn trim_reports_unmapped_address_space_too() {
     heap::trim();
     policy::publish(&AT_ONCE);
     free(allocate(6 * MIB));
-    assert!(heap::trim(), "what is in the medium cache");
+    assert!(heap::trim(), "the medium cache held memory");
     let before = availability::mapped();
     free(vec![heap::allocate(MIB) as usize]);
     assert!(availability::mapped() > before && idle() == 0, "its pages went back at once");

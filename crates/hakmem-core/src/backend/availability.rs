@@ -54,10 +54,6 @@ impl Summary {
 /// One thread changes the segment and then loads `published`; another stores `published` and then reads the segment
 /// again. At least one of them must see what the other wrote, or the bits stay wrong. So these four accesses are
 /// `SeqCst`, including the change and the reading of the segment, and both writes are read-modify-write operations.
-///
-/// One thread changes the segment and then looks at `published`; the other writes `published` and then looks at the segment again.
-/// At least one of them must see what the other wrote, or what is published stays wrong. So these four are `SeqCst`, the reading
-/// and the change of the segment included, and the writes among them are exchanges.
 pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
     loop {

@@ -76,7 +76,7 @@ fn map_accounted(slabs: usize) -> Option<Run> {
     Some(Run { segment, first: 0, slabs, zero: true, resident: false })
 }
 
-/// Clears an empty span from the page map.
+/// Marks the slabs of an empty span as free in the page map.
 pub fn mark_retired(span: &'static Span) {
     page_map::set(span.base(), span.slabs(), page_map::FREED);
 }
