@@ -1,4 +1,4 @@
-//! Counts words in threads with HAKMEM as the global allocator, and says what the allocator did.
+//! Counts words in several threads with HAKMEM as the global allocator, and prints what the allocator did.
 //!
 //! Run with `cargo run --release -p hakmem-alloc --example words`.
 

@@ -18,14 +18,14 @@
 //! GLOBAL.collect();
 //! ```
 //!
-//! Where the size of an allocation is known at compile time, so is its size class, and the call comes down to taking the
-//! first block of one list.
+//! Where the size of an allocation is known at compile time, its size class is too, and the call only takes the first
+//! block of one list.
 //!
-//! The settings of the environment (`HAKMEM_STATS=1` and the others) work here too.
+//! The settings in the environment (`HAKMEM_STATS=1` and the others) apply here too.
 //!
 //! # Safety
-//! `GlobalAlloc` promises that a layout passed to `dealloc` or `realloc` is the one the block was allocated with. The argument
-//! of `call_pressure` is always a function of the type that it makes of it.
+//! The caller of `dealloc` and `realloc` guarantees that the block was allocated with the layout that it passes, as
+//! `GlobalAlloc` requires. The argument of `call_pressure` is always a function of the type that it is converted to.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -43,13 +43,14 @@ pub use hakmem_core::stats::Totals as Stats;
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Hakmem;
 
-/// The size to ask for so that the block is aligned to 16 where that is wanted: from 16 bytes up all blocks are.
+/// Returns the size to allocate so that the block has its alignment of at most 16: all blocks from 16 bytes up are
+/// aligned to 16.
 #[inline(always)]
 fn size_for(layout: Layout) -> usize {
     if layout.align() > 8 { layout.size().max(16) } else { layout.size() }
 }
 
-// SAFETY: blocks are apart, aligned and as long as the layout says; a failure is null; nothing unwinds.
+// SAFETY: blocks do not overlap, and are aligned and as long as the layout says; a failure is null; nothing unwinds.
 unsafe impl GlobalAlloc for Hakmem {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -61,9 +62,9 @@ unsafe impl GlobalAlloc for Hakmem {
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
-        // The ownership test reads the page map, and the class comes with the answer. The layout's class would save nothing,
-        // and be wrong for a block that shrank in place.
-        // SAFETY: the caller's.
+        // The test of ownership reads the page map, which also gives the class. The layout's class would save nothing,
+        // and would be wrong for a block that shrank in place.
+        // SAFETY: the caller has the obligations that `GlobalAlloc` states.
         unsafe { heap::free(block) }
     }
 
@@ -77,50 +78,54 @@ unsafe impl GlobalAlloc for Hakmem {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's.
+        // SAFETY: the caller has the obligations that `GlobalAlloc` states.
         unsafe { heap::reallocate(block, size, layout.align()) }
     }
 }
 
 impl Hakmem {
-    /// Bytes that may be used of the block at `block`, at least as many as were asked for; 0 for what is not a block.
+    /// Returns how many bytes of the block at `block` may be used, at least as many as were requested; 0 if there is no
+    /// block.
     pub fn usable_size(&self, block: *const u8) -> usize {
         heap::usable_size(block).unwrap_or(0)
     }
 
-    /// The overall numbers.
+    /// Returns the statistics of the whole process.
     pub fn stats(&self) -> Stats {
         hakmem_core::stats::totals()
     }
 
-    /// Whether freeing `block` and allocating its size again in this thread would help to give memory back: for programs
-    /// that defragment, block after block in the order ask, allocate, copy, free. False for what is not a live block.
+    /// Whether freeing `block` and allocating its size again in this thread would help to give memory back. It is for
+    /// programs that defragment, one block after the other in the order ask, allocate, copy, free. False for a pointer
+    /// to no live block.
     pub fn worth_moving(&self, block: *const u8) -> bool {
         heap::worth_moving(block)
     }
 
-    /// Gives everything back that this thread caches, and all free memory to the system.
+    /// Gives all memory that this thread caches, and all free memory, back to the system.
     pub fn collect(&self) {
         heap::trim();
     }
 
-    /// Says that the program is about to install a filter of system calls. From then on the allocator makes no calls but those by which
-    /// memory comes and goes (`mmap`, `munmap`, `mremap`, `madvise`), the clock's, `futex`, and those of threads that allocate for the first
-    /// time, which are the C library's.
+    /// Tells the allocator that the program is about to install a filter of system calls. From then on the allocator
+    /// makes only the calls that map and release memory (`mmap`, `munmap`, `mremap`, `madvise`), those of the clock,
+    /// `futex`, and those that the C library makes for threads that allocate for the first time.
     pub fn shut_in(&self) {
         wake_up::shut_in();
     }
 
-    /// The limits of memory, what is used of them, and how often each was met. Reads the system's limits at this moment.
+    /// Returns the limits, what is used of them, and how often each was reached. Reads the system's limits at this
+    /// moment.
     pub fn limits(&self) -> Limits {
         limits::read()
     }
 
-    /// Sets the soft and the hard limit in bytes, 0 for none; false, and no change, where the soft one is above the hard one.
+    /// Sets the soft and the hard limit in bytes, 0 for none. Returns false, and changes nothing, if the soft one is
+    /// above the hard one.
     ///
-    /// Above the soft limit all free memory goes back, caches are kept short, and the function given to
-    /// [`on_pressure`](Hakmem::on_pressure) is called. What would go beyond the hard limit is refused, which most Rust
-    /// programs answer by ending.
+    /// Above the soft limit, all free memory goes back to the system, caches are kept short, and the function given to
+    /// [`on_pressure`](Hakmem::on_pressure) is called. An allocation that would exceed the hard limit is refused; most
+    /// Rust programs end then.
     ///
     /// ```
     /// # #[global_allocator]
@@ -137,24 +142,24 @@ impl Hakmem {
         set
     }
 
-    /// Registers a function to be called when a limit is reached, about once a second while it stays reached, and before an
-    /// allocation fails; `None` takes it away. False where there is no memory to remember it.
+    /// Registers a function that is called when a limit is reached, about once a second while it stays reached, and
+    /// before an allocation fails; `None` removes it. Returns false if there is no memory to store it.
     ///
-    /// It gets the bytes used and the limit that was reached, 0 for memory pressure and where the system has no more. It is
-    /// called by a thread that is allocating, with no lock of the allocator held, and may itself allocate and free; no call
-    /// comes within another. A panic in it ends the process.
+    /// The function gets the bytes in use and the limit that was reached, which is 0 for memory pressure and where the
+    /// system has no more memory. A thread that is allocating calls it, with no lock of the allocator held, and it may
+    /// allocate and free; no call comes within another. A panic in it ends the process.
     pub fn on_pressure(&self, call: Option<fn(used: usize, limit: usize)>) -> bool {
         match call {
-            // SAFETY: a function may be called from any thread; the argument is what `call_pressure` expects.
+            // SAFETY: any thread may call a function; the argument is what `call_pressure` expects.
             Some(call) => unsafe { limits::on_pressure(Some(call_pressure), call as *mut c_void) },
-            // SAFETY: nothing will be called.
+            // SAFETY: no function will be called.
             None => unsafe { limits::on_pressure(None, ptr::null_mut()) },
         }
     }
 }
 
 unsafe extern "C" fn call_pressure(call: *mut c_void, used: usize, limit: usize) {
-    // SAFETY: `on_pressure` put a function of this type there.
+    // SAFETY: `on_pressure` registered a function of this type as the argument.
     let call = unsafe { transmute::<*mut c_void, fn(usize, usize)>(call) };
     call(used, limit);
 }

@@ -1,9 +1,9 @@
-//! The allocator against the contract of `GlobalAlloc`, for layouts that proptest makes and shrinks: sizes around every border
-//! of small, medium and large blocks, alignments up to sixteen megabytes, and requests of any size at all.
+//! The allocator compared with the contract of `GlobalAlloc`, for layouts that proptest makes and shrinks: sizes around
+//! every border of small, medium and large blocks, alignments up to sixteen megabytes, and requests of any size.
 //!
 //! # Safety
-//! A block is touched between the call that allocates it and the one that frees it, within its layout, which is the one that
-//! every call is given.
+//! A block is touched between the call that allocates it and the one that frees it, within its layout, and every call
+//! gets that layout.
 
 use hakmem_alloc::Hakmem;
 use proptest::prelude::*;
@@ -20,7 +20,8 @@ struct Block {
     tag: usize,
 }
 
-/// Where contents are written and checked: everywhere in the first and the last page, and in one word of each page between.
+/// Returns the offsets at which contents are written and checked: all of the first and the last page, and one word of
+/// each page between.
 fn places(size: usize) -> impl Iterator<Item = usize> {
     let head = size.min(PAGE);
     let tail = size.saturating_sub(PAGE).max(head);
@@ -31,7 +32,7 @@ fn byte(tag: usize, place: usize) -> u8 {
     (tag ^ place ^ (place >> 8) ^ (place >> 16)) as u8
 }
 
-/// What holds for every block, whichever call it comes from.
+/// Checks what holds for every block, whichever function returned it.
 fn check_place(at: *mut u8, layout: Layout) {
     assert!(!at.is_null(), "{layout:?}");
     assert!((at as usize).is_multiple_of(layout.align()), "{layout:?} is at {at:?}");
@@ -59,7 +60,7 @@ impl Block {
         }
     }
 
-    /// Checks the contents that a block of `size` bytes and this one have in common.
+    /// Checks the contents that this block and one of `size` bytes have in common.
     fn check(&self, size: usize) {
         let common = self.layout.size();
         // SAFETY: within the block; written when it was filled, in the same places.
@@ -68,7 +69,7 @@ impl Block {
         assert_eq!(changed, None, "{:?}, to {size} bytes: the first place that changed", self.layout);
     }
 
-    /// Gives the block `size` bytes; what comes back is what `realloc` said.
+    /// Resizes the block to `size` bytes; false where `realloc` returns null.
     fn resize(&mut self, size: usize, tag: usize) -> bool {
         self.check(usize::MAX);
         // SAFETY: a live block of this layout; the new size rounds up within isize.
@@ -94,7 +95,8 @@ impl Block {
     }
 }
 
-/// Sizes around the borders between classes, kinds of blocks and numbers of slabs, and between them.
+/// Returns sizes around the borders between size classes, kinds of blocks and numbers of slabs, and between these
+/// borders.
 fn sizes() -> impl Strategy<Value = usize> {
     let near = |border: usize| border.saturating_sub(3).max(1)..border + 4;
     prop_oneof![
@@ -130,7 +132,8 @@ fn operations() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Sizes and alignments that no machine, or nearly none, has memory for, and many that the address space has no place for.
+/// Returns sizes and alignments for which no machine, or hardly any, has memory, and many that the address space has no
+/// place for.
 fn too_much() -> impl Strategy<Value = Layout> {
     let sizes = (36_u32..63, -70_000_isize..70_000);
     let sizes = sizes.prop_map(|(shift, more)| (1_usize << shift).saturating_add_signed(more));
@@ -141,14 +144,14 @@ fn too_much() -> impl Strategy<Value = Layout> {
         .prop_filter_map("no layout", |(size, shift)| Layout::from_size_align(size, 1 << shift).ok())
 }
 
-/// What comes of a request that may well fail: null, or a block that is right at both ends.
+/// Checks the result of a request that may well fail: null, or a block that is right at both ends.
 fn check_null_or_right(at: *mut u8, layout: Layout, zeroed: bool) {
     if at.is_null() {
         return;
     }
     check_place(at, layout);
     let ends = [at, at.wrapping_add(layout.size() - 1)];
-    // Both before either is written: of a single byte they are the same.
+    // Both ends are read before either is written: in a block of one byte they are the same.
     // SAFETY: within the block, which is initialised where it is zeroed.
     assert!(!zeroed || ends.iter().all(|end| unsafe { end.read() } == 0), "{layout:?} at {at:?} is not zero");
     for end in ends {
@@ -181,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_too_much_is_null_or_right(layout in too_much()) {
+    fn a_request_for_too_much_returns_null_or_a_right_block(layout in too_much()) {
         for zeroed in [false, true] {
             // SAFETY: the size is not zero; what comes is freed with its layout.
             unsafe {
@@ -219,7 +222,7 @@ proptest! {
     }
 }
 
-/// Other blocks lie around them, so that they cannot grow in place.
+/// Other blocks lie around these, so that they cannot grow in place.
 #[test]
 fn over_aligned_blocks_grow_and_shrink() {
     for shift in 12..=23 {
@@ -238,7 +241,7 @@ fn over_aligned_blocks_grow_and_shrink() {
     }
 }
 
-/// The smallest class is aligned to 8 only; half of its blocks are at multiples of 16 by chance.
+/// The smallest class is aligned to 8 only; half of its blocks lie at multiples of 16 by chance.
 #[test]
 fn blocks_that_shrink_below_their_alignment_stay_aligned() {
     for align in [16, 32, 64] {
@@ -259,7 +262,7 @@ fn blocks_of_some_pages_aligned_to_their_size_share_slabs() {
         let layout = Layout::from_size_align(size, size).expect("a layout");
         let blocks: Vec<Block> = (0..512).map(|tag| Block::new(layout, tag % 2 == 0, tag)).collect();
         let slabs: BTreeSet<usize> = blocks.iter().map(|block| block.at as usize / SLAB).collect();
-        // One more for a span that others of these sizes began.
+        // The slack is for spans that other blocks of these sizes began.
         let fits = 512 * size / SLAB;
         assert!(
             slabs.len() <= fits + 8,

@@ -1,8 +1,8 @@
-//! Zeroed memory costs what is touched of it, whatever its alignment: resident pages are counted, so this test has a process
-//! of its own.
+//! Zeroed memory becomes resident only where it is touched, whatever its alignment. The test counts resident pages, so
+//! it has a process of its own.
 //!
 //! # Safety
-//! The blocks are live, and freed with the layout that they came with.
+//! The blocks are live, and freed with the layout that they were allocated with.
 
 use hakmem_alloc::Hakmem;
 use std::alloc::{GlobalAlloc, Layout};
@@ -11,7 +11,7 @@ use std::fs;
 const PAGE: usize = 4096;
 const SIZE: usize = 128 << 20;
 
-/// Resident pages of this process.
+/// Returns the resident pages of this process.
 fn resident() -> usize {
     let numbers = fs::read_to_string("/proc/self/statm").expect("the numbers of this process");
     numbers.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages")
@@ -33,7 +33,7 @@ fn fresh_pages_of_zeroed_blocks_are_not_touched() {
         }
         // SAFETY: a live block of this layout.
         unsafe { Hakmem.dealloc(block, layout) };
-        // What is kept for the next block is not fresh.
+        // A cached mapping would not be fresh.
         Hakmem.collect();
     }
 }

@@ -1,12 +1,12 @@
 /*
  * hakmem.h - the C interface of the HAKMEM memory allocator.
  *
- * A program that preloads or links libhakmem needs no header: malloc, free and the rest of the standard names are
- * served by it. This header adds the same family under the prefix hak_, for programs that want to say whose memory they
- * use, and what the standard has no name for: version, statistics, collecting free memory.
+ * A program that preloads or links libhakmem needs no header: the library defines malloc, free and the other standard
+ * names. This header declares the same family with the prefix hak_, for programs that name their allocator explicitly,
+ * and functions that no standard has: version, statistics, collecting free memory, limits.
  *
- * Both families use one heap: a block of malloc may be given to hak_free, and the other way round. Every function may
- * be called from any thread at any time, except from signal handlers.
+ * Both families use one heap: a block from malloc may be passed to hak_free, and the other way round. Every function
+ * may be called from any thread at any time, except from signal handlers.
  *
  * C99 and later, C++11 and later. Sizes and alignments are in bytes.
  */
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** The version of this header; hak_version() gives the one of the library that is loaded. */
+/** The version of this header; hak_version() returns the version of the library that is loaded. */
 #define HAKMEM_VERSION_MAJOR 0
 #define HAKMEM_VERSION_MINOR 1
 #define HAKMEM_VERSION_PATCH 0
@@ -25,7 +25,7 @@
 /** The same as one number to compare: 1.2.3 is 10203. */
 #define HAKMEM_VERSION_NUMBER (HAKMEM_VERSION_MAJOR * 10000 + HAKMEM_VERSION_MINOR * 100 + HAKMEM_VERSION_PATCH)
 
-/* What the compiler may know about a function, where the compiler can be told. */
+/* Attributes of functions, where the compiler knows them. */
 #if defined(__has_attribute)
 #define HAK_HAS_ATTRIBUTE(name) __has_attribute(name)
 #else
@@ -73,41 +73,42 @@ extern "C" {
 #endif
 
 /*
- * Allocating. Common to all functions that return a block:
+ * Allocating. For all functions that return a block:
  *   - The block is aligned to 16 bytes if its size is 16 or more, and to 8 bytes if it is less.
- *   - A size of 0 gives a block of its own that can be freed.
- *   - On failure they return NULL and set errno to ENOMEM; a size above PTRDIFF_MAX always fails. On success errno is
- *     left alone.
+ *   - A size of 0 returns a block of its own that can be freed.
+ *   - On failure the function returns NULL and sets errno to ENOMEM; a size above PTRDIFF_MAX always fails. On success
+ *     errno is unchanged.
  */
 
 /** Allocates `size` bytes. Their contents are undefined. */
 HAK_NODISCARD void *hak_malloc(size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(1);
 
-/** Allocates `count` objects of `size` bytes, all zero. A product that overflows is ENOMEM. */
+/** Allocates `count` objects of `size` bytes, all zero. Fails with ENOMEM if the product overflows. */
 HAK_NODISCARD void *hak_calloc(size_t count, size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE_PRODUCT(1, 2);
 
 /**
- * Changes the size of `block`, moving it if it must; what fits into the new size keeps its contents. `block` NULL
- * allocates. `size` 0 frees `block` and returns NULL with errno as it was. On failure `block` is as it was.
+ * Changes the size of `block`, and moves the block if needed; as much of the contents as fits stays. If `block` is
+ * NULL, allocates a block. If `size` is 0, frees `block` and returns NULL with errno unchanged. On failure `block` is
+ * unchanged.
  */
 HAK_NODISCARD void *hak_realloc(void *block, size_t size) HAK_NOTHROW HAK_SIZE(2);
 
-/** hak_realloc to `count` objects of `size` bytes. A product that overflows is ENOMEM and leaves `block` as it was. */
+/** hak_realloc to `count` objects of `size` bytes. Fails with ENOMEM if the product overflows; `block` is unchanged. */
 HAK_NODISCARD void *hak_reallocarray(void *block, size_t count, size_t size) HAK_NOTHROW HAK_SIZE_PRODUCT(2, 3);
 
 /**
- * Allocates `size` bytes at a multiple of `alignment`, which must be a power of two; EINVAL if it is not. `size` need
- * not be a multiple of it.
+ * Allocates `size` bytes at a multiple of `alignment`; fails with EINVAL if that is not a power of two. `size` need not
+ * be a multiple of it.
  */
 HAK_NODISCARD void *hak_aligned_alloc(size_t alignment, size_t size) HAK_NOTHROW HAK_MALLOC HAK_ALIGN(1) HAK_SIZE(2);
 
-/** As hak_aligned_alloc, but rounds `alignment` up to a power of two; EINVAL if there is no such number. */
+/** Like hak_aligned_alloc, but rounds `alignment` up to a power of two; fails with EINVAL if there is none. */
 HAK_NODISCARD void *hak_memalign(size_t alignment, size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(2);
 
 /**
  * Allocates `size` bytes at a multiple of `alignment`, stores the block in `*result` and returns 0. Returns EINVAL if
- * `alignment` is no power of two or no multiple of sizeof(void *), and ENOMEM if there is no memory; `*result` is then
- * as it was. Never changes errno.
+ * `alignment` is not a power of two or not a multiple of sizeof(void *), and ENOMEM if there is no memory; `*result` is
+ * unchanged then. Never changes errno.
  */
 HAK_NODISCARD int hak_posix_memalign(void **result, size_t alignment, size_t size) HAK_NOTHROW;
 
@@ -117,19 +118,19 @@ HAK_NODISCARD void *hak_valloc(size_t size) HAK_NOTHROW HAK_MALLOC HAK_SIZE(1);
 /** Allocates whole pages: `size` is rounded up to a multiple of the page size, 0 to one page. */
 HAK_NODISCARD void *hak_pvalloc(size_t size) HAK_NOTHROW HAK_MALLOC;
 
-/** How many bytes of `block` may be used: its size or more. 0 for NULL. */
+/** Returns how many bytes of `block` may be used: its size or more. 0 for NULL. */
 HAK_NODISCARD size_t hak_malloc_usable_size(const void *block) HAK_NOTHROW;
 
 /*
- * Freeing. Never changes errno. NULL is ignored. A pointer that is not a block of this allocator, nor of the C
- * library's own, and a block that was already freed are named in one line on standard error and left alone, where that is
- * noticed: see docs/misuse.md.
+ * Freeing. Never changes errno, and ignores NULL. Where the allocator notices that a pointer is neither a block of its
+ * own nor of the C library's, or that a block was freed already, it reports that in one line on standard error and
+ * frees nothing: see docs/misuse.md.
  */
 
 /** Frees `block`. */
 void hak_free(void *block) HAK_NOTHROW;
 
-/** Frees `block`, which has `size` bytes: what was asked for, or anything up to its usable size. */
+/** Frees `block`. `size` is the size that was requested, or any other up to its usable size. */
 void hak_free_sized(void *block, size_t size) HAK_NOTHROW;
 
 /** Frees `block`, which was allocated with this `alignment` and this `size`. */
@@ -139,29 +140,30 @@ void hak_free_aligned_sized(void *block, size_t alignment, size_t size) HAK_NOTH
  * The allocator itself.
  */
 
-/** The library's version, such as "0.1.0". */
+/** Returns the library's version, such as "0.1.0". */
 HAK_NODISCARD const char *hak_version(void) HAK_NOTHROW;
 
 /**
- * Gives all free memory back to the system now, instead of after the decay time: flushes what this thread keeps at
- * hand, then every free page. For a program that is about to be idle for long.
+ * Gives all free memory back to the system now, not only after the decay time: first flushes what this thread caches,
+ * then purges every free page. For a program that is about to be idle for a long time.
  */
 void hak_collect(void) HAK_NOTHROW;
 
 /**
- * Says that the program is about to install a filter of system calls, which is noticed by itself where `prctl` or
- * `syscall` of the C library are used for that. From then on the allocator makes no calls but those by which memory comes
- * and goes (mmap, munmap, mremap, madvise), the clock's, and futex.
+ * Tells the allocator that the program is about to install a filter of system calls. This is not needed where the
+ * program uses `prctl` or `syscall` of the C library for that. From then on the allocator makes only the calls that map
+ * and release memory (mmap, munmap, mremap, madvise), those of the clock, and futex.
  */
 void hak_shut_in(void) HAK_NOTHROW;
 
 /**
- * For programs that defragment: 1 if freeing `block` and allocating its size again in this thread would help to give
- * memory back, because few blocks are left where it lies and there is room for them elsewhere. 0 for other live blocks,
- * and for anything that is no block of this allocator. A hint of some tens of nanoseconds, from any thread.
+ * For programs that defragment: returns 1 if freeing `block` and allocating its size again in this thread would help to
+ * give memory back, because few blocks are left in its span and there is room for them elsewhere. Returns 0 for other
+ * live blocks, and for a pointer to no block of this allocator. The answer is a hint, takes some tens of nanoseconds,
+ * and any thread may ask.
  *
- * Move in the order ask, allocate, copy, free, one block after the other: the next block allocated after an answer of 1
- * does not come from where the one before left room.
+ * Move one block after the other, in the order ask, allocate, copy, free: the next block that is allocated after an
+ * answer of 1 does not come from the span that is to become empty.
  */
 HAK_NODISCARD int hak_worth_moving(const void *block) HAK_NOTHROW;
 
@@ -187,51 +189,52 @@ typedef struct hak_stats_t {
     uint64_t segments;          /**< segments mapped now */
 } hak_stats_t;
 
-/** Fills `*out`. Exact while no other thread allocates or frees. */
+/** Fills `*out`. The numbers are exact while no other thread allocates or frees. */
 void hak_stats_read(hak_stats_t *out) HAK_NOTHROW;
 
-/** Writes statistics with those of each size class to `fd`: a table if `json` is 0, else one line of JSON. */
+/** Writes the statistics, also of each size class, to `fd`: as a table if `json` is 0, else as one line of JSON. */
 void hak_stats_print(int fd, int json) HAK_NOTHROW;
 
 /*
- * Limits. They are compared with the memory that may be resident: everything mapped but what was given back or never
- * handed out. Address space that a block of more than 1 MiB has and the program never touches counts as well.
- *   - Above the soft limit all free memory goes back, caches are kept short, and the program's function is called.
- *   - What would go beyond the hard limit is refused, after all free memory was given back and the program's function
- *     was called: the allocation returns NULL with ENOMEM.
+ * Limits. They are compared with the memory that may be resident: all that is mapped, except what was purged or never
+ * handed out. All address space of a block of more than 1 MiB counts, even if the program never touches it.
+ *   - Above the soft limit, all free memory goes back to the system, caches are kept short, and the program's function
+ *     is called.
+ *   - An allocation that would exceed the hard limit returns NULL with ENOMEM, after all free memory went back to the
+ *     system and the program's function was called.
  * The control group's limits and memory pressure act as a soft limit does, in a process of more than 64 MiB.
  */
 
-/** Limits, what is used of them, and how often they were met. Sizes are in bytes; 0 is no limit. */
+/** Limits, what is used of them, and how often they were reached. Sizes are in bytes; 0 is no limit. */
 typedef struct hak_limits {
     size_t soft;            /**< the soft limit */
     size_t hard;            /**< the hard limit */
-    size_t used;            /**< what is used of both */
+    size_t used;            /**< bytes used, which both are compared with */
     size_t system_high;     /**< the least memory.high of the control group and those around it */
-    size_t system_max;      /**< the least memory.max of them */
-    size_t system_used;     /**< what the group uses whose limit is nearest, other processes included */
+    size_t system_max;      /**< the least memory.max of the same groups */
+    size_t system_used;     /**< bytes used by the group whose limit is nearest, with all its processes */
     size_t system_pressure; /**< time lost to memory pressure, in hundredths of a percent */
     size_t soft_times;      /**< how often the soft limit was crossed */
-    size_t hard_times;      /**< how often an allocation failed at the hard limit, or would have but for the function */
+    size_t hard_times;      /**< how often an allocation failed at the hard limit, or succeeded only after the call */
     size_t system_times;    /**< how often a limit of the system was reached or pressure began */
     size_t short_caches;    /**< 1 while caches are kept short, else 0 */
 } hak_limits_t;
 
-/** Sets both limits in bytes, 0 for none. Returns 0; -1 with EINVAL, and no change, if `soft` is above `hard`. */
+/** Sets both limits in bytes, 0 for none. Returns 0, or -1 with EINVAL and no change if `soft` is above `hard`. */
 int hak_limits_set(size_t soft, size_t hard) HAK_NOTHROW;
 
-/** Fills `*out`; the system's limits are read from its files at this moment. */
+/** Fills `*out`. Reads the system's limits from its files at this moment. */
 void hak_limits_read(hak_limits_t *out) HAK_NOTHROW;
 
 /**
- * Registers a function to be called when a limit is reached, again about once a second while it stays reached, and
- * before an allocation fails for want of memory; NULL for none. `used` is what is used at the moment, `limit` the limit
- * that was reached, 0 for memory pressure and where the system has no more memory. Another function takes the place of
- * the one before.
+ * Registers a function that is called when a limit is reached, about once a second while it stays reached, and before
+ * an allocation fails because memory is short; it replaces the function before, and NULL removes it. `used` is the
+ * number of bytes used at the moment. `limit` is the limit that was reached, or 0 for memory pressure and where the
+ * system has no more memory.
  *
- * The function is called by a thread that is allocating, with no lock of the allocator held. It may allocate and free;
- * there is one call at a time, and none within another. It must return, and throw nothing; it should free what the
- * program can do without. Returns 0; -1 with ENOMEM if there is no memory to remember it.
+ * A thread that is allocating calls the function, with no lock of the allocator held. The function may allocate and
+ * free; there is one call at a time, and none within another. It must return, and must not throw; it should free what
+ * the program does not need. Returns 0, or -1 with ENOMEM if there is no memory to store the function.
  */
 int hak_on_pressure(void (*call)(void *argument, size_t used, size_t limit), void *argument) HAK_NOTHROW;
 

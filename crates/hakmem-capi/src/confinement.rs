@@ -1,11 +1,13 @@
-//! `prctl`, `syscall`, `unshare` and `setns`: the C library's, with a word to the scavenger before a program confines itself.
+//! `prctl`, `syscall`, `unshare` and `setns`: each tells the scavenger that the program confines itself, and then calls
+//! the C library's function.
 //!
-//! A filter of system calls may end the program for any call that the program itself does not make, and whether there is a filter
-//! cannot be asked without such a call. So it is noticed when one is installed, through the functions that programs and libraries
-//! use for that. And some namespaces can only be entered by a process with one thread: the scavenger ends for them.
+//! A filter of system calls may end the program for any call that the program itself does not make, and a process
+//! cannot ask whether there is a filter without such a call. So the library notices when a filter is installed through
+//! the functions that programs and libraries use for that. Some namespaces can only be entered by a process with one
+//! thread: the scavenger ends for them.
 //!
 //! # Safety
-//! As the functions that they stand for.
+//! As for the functions of the C library with the same names.
 
 use core::ffi::{c_int, c_long};
 use hakmem_core::base::wake_up;
@@ -17,13 +19,13 @@ use hakmem_os::confinement;
 /// As `prctl`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn prctl(option: c_int, first: usize, second: usize, third: usize, fourth: usize) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations of the C library's function.
     let call = || unsafe { confinement::prctl(option, [first, second, third, fourth]) };
     if confinement::installs_filter(option) { wake_up::shut_in_by(call, |result| result == 0) } else { call() }
 }
 
 extern "C" fn seccomp(operation: usize, flags: usize, filter: usize) -> c_long {
-    // SAFETY: the caller of `syscall` vouches for the call.
+    // SAFETY: the caller of `syscall` has the obligations of the system call.
     wake_up::shut_in_by(|| unsafe { confinement::seccomp([operation, flags, filter]) }, |result| result == 0)
 }
 

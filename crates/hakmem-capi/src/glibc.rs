@@ -1,4 +1,4 @@
-//! glibc's extensions: trimming, tuning and introspection, answered from our own statistics.
+//! glibc's extensions: trimming, tuning and introspection, answered from this allocator's statistics.
 //!
 //! # Safety
 //! `malloc_info` writes to the stream that it is given.
@@ -10,13 +10,14 @@ use hakmem_core::{heap, process};
 use hakmem_os::console::Console;
 use hakmem_os::libc_calls::write_stream;
 
-/// `malloc_trim`: gives back all free memory; 1 if there was any. The pad is not needed: nothing is kept at a top.
+/// `malloc_trim`: gives all free memory back; returns 1 if there was any. The pad is ignored: no memory is reserved at
+/// the top of a heap here.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
     c_int::from(heap::trim())
 }
 
-/// `malloc_stats`: the statistics as a table on standard error.
+/// `malloc_stats`: prints the statistics as a table on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
     if let Some(mut console) = Console::stderr_of_program() {
@@ -39,7 +40,7 @@ pub struct Info<T> {
     keepcost: T,
 }
 
-/// As near as glibc's meanings allow, so that the seven quantities of the statistics follow from the fields:
+/// Fills the fields as near as glibc's meanings allow, so that the seven quantities of the statistics follow from them:
 ///
 /// ```text
 ///   live = uordblks + hblkhd      cached = fsmblks          mapped = arena + hblkhd
@@ -69,13 +70,14 @@ pub extern "C" fn mallinfo2() -> Info<usize> {
     info(|number| number as usize)
 }
 
-/// `mallinfo`, whose fields are too small for most programs of today and stop at their largest value.
+/// `mallinfo`: its fields are too small for most programs of today, so a larger number becomes the largest `int`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
     info(|number| c_int::try_from(number).unwrap_or(c_int::MAX))
 }
 
-/// `mallopt`: 1 for the parameters that glibc knows. They tune mechanisms that do not exist here, so nothing changes.
+/// `mallopt`: returns 1 for the parameters that glibc knows. They tune mechanisms that do not exist here, so nothing
+/// changes.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(parameter: c_int, _value: c_int) -> c_int {
     /// M_ARENA_MAX (-8) to M_TRIM_THRESHOLD (-1), and M_MXFAST (1), of glibc's `<malloc.h>`.
@@ -83,18 +85,19 @@ pub extern "C" fn mallopt(parameter: c_int, _value: c_int) -> c_int {
     c_int::from(KNOWN.contains(&parameter))
 }
 
-/// Text into a C stream.
+/// Writes text to a C stream.
 struct Stream(*mut c_void);
 
 impl Write for Stream {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // SAFETY: the stream that the caller of `malloc_info` opened.
+        // SAFETY: the caller of `malloc_info` guarantees that the stream is open.
         unsafe { write_stream(self.0, text.as_bytes()) };
         Ok(())
     }
 }
 
-/// `malloc_info`: the statistics as XML to a stream; 0, or EINVAL for options other than 0.
+/// `malloc_info`: writes the statistics as XML to a stream. Returns 0, or EINVAL for options other than 0, or -1 if the
+/// text cannot be formatted.
 ///
 /// # Safety
 /// `stream` is an open stream.

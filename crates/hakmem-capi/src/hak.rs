@@ -1,7 +1,7 @@
-//! The functions of `hakmem.h`: the same family under names of its own, and what no standard has a name for.
+//! The functions of `hakmem.h`: the malloc family under names of its own, and functions that no standard has.
 //!
 //! # Safety
-//! As the functions they stand for.
+//! As for the functions of the malloc family.
 
 use crate::glibc::malloc_trim;
 use crate::malloc;
@@ -15,15 +15,15 @@ use hakmem_os::process::{EINVAL, set_enomem, set_errno};
 
 macro_rules! same {
     ($($name:ident = $of:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
-        #[doc = concat!("`", stringify!($of), "` under a name of its own.")]
+        #[doc = concat!("`", stringify!($of), "` under a name of this library.")]
         ///
         /// # Safety
-        /// As the function it stands for.
+        /// As for the standard function.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
             // Some of these functions are safe and some are not.
             #[allow(unused_unsafe)]
-            // SAFETY: the caller's.
+            // SAFETY: the caller has the obligations that this function's `Safety` section states.
             unsafe { malloc::$of($($argument),*) }
         }
     )*};
@@ -45,37 +45,38 @@ same! {
     hak_malloc_usable_size = malloc_usable_size(block: *mut c_void) -> usize;
 }
 
-/// The version, as "major.minor.patch".
+/// Returns the version, as "major.minor.patch".
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Gives everything back that this thread caches, and all free memory to the system.
+/// Gives all memory that this thread caches, and all free memory, back to the system.
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_collect() {
     malloc_trim(0);
 }
 
-/// Whether freeing `block` and allocating it again would help to give memory back: 1 or 0.
+/// Returns 1 if freeing `block` and allocating it again would help to give memory back, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_worth_moving(block: *const c_void) -> c_int {
     c_int::from(heap::worth_moving(block.cast()))
 }
 
-/// Says that the program is about to install a filter of system calls by other means than the C library's functions.
+/// Tells the allocator that the program is about to install a filter of system calls by other means than the C
+/// library's functions.
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_shut_in() {
     wake_up::shut_in();
 }
 
-/// Fills in the statistics.
+/// Fills `*out` with the statistics.
 ///
 /// # Safety
-/// `out` can be written.
+/// `out` points to memory that can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hak_stats_read(out: *mut Totals) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { out.write(stats::totals()) };
 }
 
@@ -85,7 +86,7 @@ pub extern "C" fn hak_stats_print(fd: c_int, json: c_int) {
     process::print(&mut Console::new(fd), json != 0);
 }
 
-/// Sets the limits; -1 and EINVAL where the soft one is above the hard one.
+/// Sets the limits in bytes, 0 for none; returns -1 and sets EINVAL if the soft one is above the hard one.
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_limits_set(soft: usize, hard: usize) -> c_int {
     if !limits::set(soft, hard) {
@@ -96,23 +97,24 @@ pub extern "C" fn hak_limits_set(soft: usize, hard: usize) -> c_int {
     0
 }
 
-/// Fills in the limits and what became of them.
+/// Fills `*out` with the limits, what is used of them, and how often each was reached.
 ///
 /// # Safety
-/// `out` can be written.
+/// `out` points to memory that can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hak_limits_read(out: *mut Limits) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { out.write(limits::read()) };
 }
 
-/// Registers what is called when memory is short; -1 and ENOMEM where it cannot be remembered.
+/// Registers a function that is called when memory is short; returns -1 and sets ENOMEM if there is no memory to store
+/// it.
 ///
 /// # Safety
-/// `call` may be called with `argument` by any thread.
+/// Any thread may call `call` with `argument`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hak_on_pressure(call: Option<limits::Call>, argument: *mut c_void) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     if unsafe { limits::on_pressure(call, argument) } {
         return 0;
     }

@@ -1,8 +1,8 @@
-//! FRONT box, C side: the malloc family, `operator new` and `delete`, and `hakmem.h`.
+//! FRONT box, C side: the malloc family, `operator new` and `delete`, and the functions of `hakmem.h`.
 //!
-//! Answers for: C's rules (null and ENOMEM, EINVAL, `errno` kept by `free`) around the core's functions.
-//! Contract: nothing here keeps state, and nothing here calls an exported symbol.
-//! Called by: the program. Observable: what it returns.
+//! Answers for: the rules of C (null and ENOMEM, EINVAL, `errno` unchanged by `free`) around the core's functions.
+//! Contract: nothing here has state, and nothing here calls an exported symbol.
+//! Called by: the program. Observable: what each function returns.
 #![no_std]
 
 mod confinement;

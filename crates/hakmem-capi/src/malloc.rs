@@ -1,7 +1,7 @@
-//! The standard allocation functions, and the names that glibc gives them besides.
+//! The standard allocation functions, and glibc's additional names for them.
 //!
 //! # Safety
-//! Each function has the contract of the C standard, of POSIX or of glibc; blocks passed in are live ones.
+//! Each function has the contract of the C standard, of POSIX or of glibc; a block that is passed in is a live one.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -11,13 +11,13 @@ use hakmem_core::map::page_map;
 use hakmem_os::process::{EINVAL, ENOMEM, errno, set_enomem, set_errno};
 use hakmem_os::vm::PAGE;
 
-/// `malloc`: `size` bytes, aligned to 16 from 16 bytes up.
+/// `malloc`: returns `size` bytes, aligned to 16 from 16 bytes up.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     heap::allocate(size).cast()
 }
 
-/// `calloc`: `count` times `size` zero bytes.
+/// `calloc`: returns `count` times `size` zero bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
@@ -33,26 +33,26 @@ extern "C" fn overflow() -> *mut c_void {
     ptr::null_mut()
 }
 
-/// `free`: null is ignored; `errno` is kept.
+/// `free`: ignores null, and leaves `errno` unchanged.
 ///
 /// # Safety
-/// As C's.
+/// As for the function of the C standard.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { heap::free(block.cast()) }
 }
 
-/// `realloc`: as glibc's, size 0 frees and returns null.
+/// `realloc`: as in glibc, size 0 frees the block and returns null.
 ///
 /// # Safety
-/// As C's.
+/// As for the function of the C standard.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     if heap::stays(block.cast(), size) {
         return block;
     }
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { realloc_cold(block, size) }
 }
 
@@ -61,7 +61,7 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
     if block.is_null() {
         return malloc(size);
     }
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe {
         if size == 0 {
             heap::free(block.cast());
@@ -85,14 +85,14 @@ fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
     overflow()
 }
 
-/// `reallocarray`: `realloc` with an overflow check.
+/// `reallocarray`: `realloc` with a check for overflow.
 ///
 /// # Safety
-/// As `realloc`.
+/// As for `realloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller has the obligations that this function's `Safety` section states.
         Some(bytes) => unsafe { realloc(block, bytes) },
         None => overflow(),
     }
@@ -103,13 +103,13 @@ fn invalid() -> *mut c_void {
     ptr::null_mut()
 }
 
-/// `aligned_alloc`: EINVAL unless `align` is a power of two; any size will do.
+/// `aligned_alloc`: sets EINVAL unless `align` is a power of two; accepts any size.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
     if align.is_power_of_two() { heap::allocate_aligned(size, align).cast() } else { invalid() }
 }
 
-/// `memalign`: like `aligned_alloc`, with `align` rounded up to a power of two.
+/// `memalign`: like `aligned_alloc`, but rounds `align` up to a power of two.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     match align.checked_next_power_of_two() {
@@ -118,10 +118,10 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// `posix_memalign`: returns the error, and leaves `errno` and, on failure, `*out` alone.
+/// `posix_memalign`: returns the error, and leaves `errno` unchanged and, on failure, `*out` too.
 ///
 /// # Safety
-/// `out` can be written.
+/// `out` points to memory that can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
@@ -133,18 +133,18 @@ pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, siz
         set_errno(before);
         return ENOMEM;
     }
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { out.write(block.cast()) };
     0
 }
 
-/// `valloc`: aligned to a page.
+/// `valloc`: returns `size` bytes at the start of a page.
 #[unsafe(no_mangle)]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
     heap::allocate_aligned(size, PAGE).cast()
 }
 
-/// `pvalloc`: whole pages.
+/// `pvalloc`: returns whole pages.
 #[unsafe(no_mangle)]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     match size.max(1).checked_next_multiple_of(PAGE) {
@@ -153,7 +153,7 @@ pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     }
 }
 
-/// `malloc_usable_size`: all of it may be written; 0 for null.
+/// `malloc_usable_size`: returns how many bytes of the block may be written; 0 for null.
 ///
 /// # Safety
 /// `block` is null or a live block.
@@ -170,33 +170,33 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     })
 }
 
-/// C23's `free_sized`. The size is not needed: a wrong one is named where it is noticed, and does no harm.
+/// C23's `free_sized`. The size is not needed: a wrong one does no harm, and is reported where it is noticed.
 ///
 /// # Safety
-/// As `free`.
+/// As for `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { heap::free_sized("free_sized", block.cast(), size, 0) }
 }
 
-/// C23's `free_aligned_sized`, likewise.
+/// C23's `free_aligned_sized`. Neither size nor alignment is needed, as in `free_sized`.
 ///
 /// # Safety
-/// As `free`.
+/// As for `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { heap::free_sized("free_aligned_sized", block.cast(), size, align.max(1)) }
 }
 
-/// `cfree`, from before C89.
+/// `cfree`, from before C89: the same as `free`.
 ///
 /// # Safety
-/// As `free`.
+/// As for `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { heap::free(block.cast()) }
 }
 
@@ -215,20 +215,20 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 /// glibc's internal name for `realloc`.
 ///
 /// # Safety
-/// As `realloc`.
+/// As for `realloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { realloc(block, size) }
 }
 
 /// glibc's internal name for `free`.
 ///
 /// # Safety
-/// As `free`.
+/// As for `free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { heap::free(block.cast()) }
 }
 
@@ -253,9 +253,9 @@ pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
 /// glibc's internal name for `posix_memalign`.
 ///
 /// # Safety
-/// As `posix_memalign`.
+/// As for `posix_memalign`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller has the obligations that this function's `Safety` section states.
     unsafe { posix_memalign(out, align, size) }
 }

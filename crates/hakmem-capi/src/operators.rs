@@ -1,10 +1,10 @@
-//! `operator new` and `operator delete`, all twenty.
+//! `operator new` and `operator delete`: all twenty forms.
 //!
-//! The fast half is here; what needs more than the bin's list ends in a jump to `hak_new_slow` in `cxx.cc`, through which
-//! exceptions can pass. No frame of this file is ever below one that throws.
+//! The fast half is here. A request that the bin's list cannot serve ends in a jump to `hak_new_slow` in `cxx.cc`,
+//! through which exceptions can pass. No frame of this file is ever on the stack below a frame that throws.
 //!
 //! # Safety
-//! The names are C++'s for these signatures (Itanium ABI), and the blocks that `delete` is given come from `new`.
+//! The names are those of the Itanium C++ ABI for these signatures, and a block that `delete` gets came from `new`.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::Write;
@@ -13,8 +13,8 @@ use hakmem_os::console::Console;
 use hakmem_os::process::abort;
 
 unsafe extern "C" {
-    /// Allocates with `allocate`, asks the new-handler while that fails, and throws or returns null at last; calls `give_up`
-    /// where nothing can throw.
+    /// Allocates with `allocate`. While that fails, calls the new-handler; without one, throws `std::bad_alloc` or
+    /// returns null. Calls `give_up` where nothing can throw.
     fn hak_new_slow(
         size: usize,
         align: usize,
@@ -24,16 +24,16 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// Called where `std::bad_alloc` is due and nothing can throw it.
+/// Ends the process where `std::bad_alloc` must be thrown and there is no C++ runtime to throw it.
 extern "C" fn give_up() -> ! {
     if let Some(mut console) = Console::stderr() {
-        // A console never fails; what cannot be written is dropped.
+        // A console never fails; text that cannot be written is dropped.
         let _ = writeln!(console, "hakmem: operator new: out of memory, and no C++ runtime to throw std::bad_alloc");
     }
     abort()
 }
 
-/// A block for `new`; `align` 0 is the default alignment.
+/// Allocates a block for `new`; `align` 0 means the default alignment.
 extern "C" fn allocate(size: usize, align: usize) -> *mut c_void {
     if align == 0 { heap::allocate_for_new(size).cast() } else { heap::allocate_aligned(size, align).cast() }
 }
@@ -47,7 +47,7 @@ macro_rules! new {
             if !block.is_null() {
                 return block.cast();
             }
-            // SAFETY: the C++ half of this file.
+            // SAFETY: `cxx.cc` defines the function with this signature.
             unsafe { hak_new_slow(size, 0, $nothrow, allocate, give_up) }
         }
     )*};
@@ -58,7 +58,7 @@ macro_rules! new_aligned {
         #[doc = concat!("`", $signature, "`")]
         #[unsafe(no_mangle)]
         pub extern "C" fn $symbol(size: usize, align: usize) -> *mut c_void {
-            // SAFETY: the C++ half of this file.
+            // SAFETY: `cxx.cc` defines the function with this signature.
             unsafe { hak_new_slow(size, align, $nothrow, allocate, give_up) }
         }
     )*};
@@ -72,7 +72,7 @@ macro_rules! delete {
         /// `block` is null or came from the `new` of the same form.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $ignored: usize)*) {
-            // SAFETY: the caller's.
+            // SAFETY: the caller has the obligations of this form of `delete`.
             unsafe { heap::free(block.cast()) }
         }
     )*};
@@ -80,7 +80,7 @@ macro_rules! delete {
 
 macro_rules! delete_sized {
     ($($symbol:ident, $signature:literal;)*) => {$(
-        #[doc = concat!("`", $signature, "`: a size that another class of blocks is for is named, and does no harm.")]
+        #[doc = concat!("`", $signature, "`: a size that belongs to another size class is reported, and does no harm.")]
         ///
         /// # Safety
         /// `block` is null or came from the `new` of the same form.
@@ -94,14 +94,14 @@ macro_rules! delete_sized {
 
 macro_rules! delete_aligned {
     ($($symbol:ident($($size:ident),*; $($ignored:ident),*), $signature:literal;)*) => {$(
-        #[doc = concat!("`", $signature, "`: a wrong size or alignment is named, and does no harm.")]
+        #[doc = concat!("`", $signature, "`: a wrong size or alignment is reported, and does no harm.")]
         ///
         /// # Safety
         /// `block` is null or came from the `new` of the same form.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $size: usize)*, align: usize $(, $ignored: usize)*) {
             let size = 0 $(+ $size)*;
-            // SAFETY: the caller's.
+            // SAFETY: the caller has the obligations of this form of `delete`.
             unsafe { heap::free_sized("operator delete", block.cast(), size, align.max(1)) }
         }
     )*};

@@ -1,7 +1,7 @@
-//! What the loader calls when the library comes and when the process ends.
+//! The functions that the loader calls when it loads the library and when the process ends.
 //!
 //! # Safety
-//! The section names make the loader call these functions once each, with glibc's arguments.
+//! The loader calls each function in these sections once, with glibc's arguments.
 
 use core::ffi::{c_char, c_int};
 use hakmem_core::process;

@@ -1,6 +1,6 @@
-//! What an awake thread caches and does not use goes back, whatever the order of its frees.
+//! A thread that is awake gives back what it caches and does not use, in whatever order it freed it.
 //!
-//! One test in a process of its own, since the clock is turned by hand.
+//! One test in a process of its own, since it replaces the clock.
 //!
 //! # Safety
 //! Blocks are freed once, and not used after that.
@@ -24,7 +24,7 @@ fn allocate(size: usize) -> usize {
 }
 
 fn free(block: usize) {
-    // SAFETY: a live block, forgotten here.
+    // SAFETY: a live block, which the caller does not use any more.
     unsafe { heap::free(block as *mut u8) };
 }
 
@@ -33,7 +33,7 @@ fn spans(size: usize) -> u64 {
     row.spans_taken - row.spans_retired
 }
 
-/// Moves every item to a place of a fixed, random order.
+/// Moves the items into a fixed, random order.
 fn shuffle(items: &mut [usize]) {
     let mut state = 88_172_645_463_325_252_u64;
     for at in (1..items.len()).rev() {
@@ -44,8 +44,8 @@ fn shuffle(items: &mut [usize]) {
     }
 }
 
-/// A pass of the decay and a look of the scavenger at all threads, of which this one is awake: between two looks it makes a few calls,
-/// all of which the fast paths answer but for the first.
+/// Makes a pass of the decay and lets the scavenger look at all threads, of which this one is awake: between two looks
+/// it makes a few calls, and the fast paths serve all of them but the first.
 fn pass(memory: &Memory, size: usize) {
     clock::turn(policy::current().decay_ms);
     reclaim::answer(demand::TIME);
@@ -62,16 +62,16 @@ fn a_thread_that_is_awake_gives_back_what_it_does_not_use() {
     let mut blocks: Vec<usize> = (0..BLOCKS).map(|_| allocate(SIZE)).collect();
     let most = spans(SIZE);
     shuffle(&mut blocks);
-    // A few blocks stay in use: with the last one a bin may give back everything at once.
+    // A few blocks stay in use: with the last one a bin may give back all its blocks at once.
     let live = blocks.split_off(BLOCKS - 3);
     blocks.into_iter().for_each(free);
-    assert!(spans(SIZE) > most / 4, "a bin keeps its oldest blocks, and these lie in {} of {most} spans", spans(SIZE));
+    assert!(spans(SIZE) > most / 4, "a bin caches its oldest blocks, which lie in {} of {most} spans", spans(SIZE));
 
     // Another class is in use.
     (0..4).for_each(|_| pass(&memory, 48));
     assert!(spans(SIZE) <= 3, "{} spans for three blocks of a class that was not used for two passes", spans(SIZE));
 
-    // The same class is in use, but for a few blocks only.
+    // The same class is in use, but only a few blocks of it.
     let mut blocks: Vec<usize> = (0..BLOCKS).map(|_| allocate(SIZE)).collect();
     shuffle(&mut blocks);
     blocks.into_iter().for_each(free);
@@ -80,10 +80,10 @@ fn a_thread_that_is_awake_gives_back_what_it_does_not_use() {
     assert!(spans(SIZE) <= 10, "{} spans of {most} for a handful of blocks", spans(SIZE));
     live.into_iter().for_each(free);
 
-    // What is used stays.
+    // Blocks that are in use between two passes stay cached.
     let refills = stats::row(class_of(48)).refills;
     (0..20).for_each(|_| pass(&memory, 48));
-    assert!(stats::row(class_of(48)).refills <= refills + 1, "blocks that are used in each pass are not fetched again");
-    common::check_books();
+    assert!(stats::row(class_of(48)).refills <= refills + 1, "blocks that are used in each pass stay cached");
+    common::check_counters();
     debug::validate().expect("a sound heap");
 }

@@ -1,19 +1,20 @@
-//! What threads keep at hand once they have freed everything: together no more than the bound, and what they use each turn.
+//! What threads cache once they have freed everything: no more than the bound for all of them together, and what each
+//! uses in every turn.
 //!
-//! One test in a process of its own, since the bound is the process's.
+//! One test in a process of its own, since the bound is for the whole process.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
 mod common;
-mod meeting;
+mod barrier;
 
+use barrier::Barrier;
 use hakmem_core::backend::slabs;
 use hakmem_core::base::sizes::CLASSES;
 use hakmem_core::debug;
 use hakmem_core::policy::{self, Snapshot};
 use hakmem_core::{heap, stats};
-use meeting::Meeting;
 
 const THREADS: usize = 200;
 const BLOCKS: usize = 200;
@@ -33,7 +34,7 @@ fn churn(seed: &mut u64) {
             block
         })
         .collect();
-    // SAFETY: live blocks, forgotten here.
+    // SAFETY: live blocks, which are not used any more.
     blocks.into_iter().for_each(|block| unsafe { heap::free(block) });
 }
 
@@ -41,8 +42,8 @@ fn spans_taken() -> u64 {
     (0..CLASSES).map(|class| stats::row(class).spans_taken).sum()
 }
 
-/// Bytes of slabs that hold something. Where nothing is live, this is what threads keep.
-fn kept() -> usize {
+/// Returns the bytes of claimed slabs. Where no block is live, threads cache all of these.
+fn cached() -> usize {
     let extent = slabs::extent();
     extent.mapped - extent.free
 }
@@ -50,7 +51,7 @@ fn kept() -> usize {
 static POLICY: Snapshot = Snapshot { cache_total: 10 << 20, ..Snapshot::DEFAULT };
 
 #[test]
-fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_it() {
+fn the_caches_of_all_threads_are_bounded_and_one_that_is_too_small_grows() {
     policy::publish(&POLICY);
     let mut seed = 1;
     let taken: Vec<u64> = (0..4 * TURNS)
@@ -61,12 +62,12 @@ fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_i
         })
         .collect();
     let (first, last): (u64, u64) = (taken[1..=TURNS / 2].iter().sum(), taken[taken.len() - TURNS / 2..].iter().sum());
-    assert!(first >= 5 * TURNS as u64, "what a thread may keep at first is less than this one uses: {taken:?}");
-    assert!(last * 8 < first, "and in the end nearly as much: {taken:?}");
+    assert!(first >= 5 * TURNS as u64, "at first a thread may cache less than this one uses: {taken:?}");
+    assert!(last * 8 < first, "at the end it may cache nearly all that it uses: {taken:?}");
     heap::collect();
-    assert_eq!(kept(), 0, "all of it is given back by who collects");
+    assert_eq!(cached(), 0, "collecting returns all of it");
 
-    let (all_churned, all_seen) = (Meeting::of(THREADS + 1), Meeting::of(THREADS + 1));
+    let (all_churned, all_seen) = (Barrier::of(THREADS + 1), Barrier::of(THREADS + 1));
     std::thread::scope(|scope| {
         for thread in 0..THREADS as u64 {
             let (all_churned, all_seen) = (&all_churned, &all_seen);
@@ -78,12 +79,12 @@ fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_i
             });
         }
         all_churned.wait();
-        let (kept, books) = (kept(), debug::validate());
-        common::check_books();
+        let (cached, counters) = (cached(), debug::validate());
+        common::check_counters();
         all_seen.wait();
-        assert_eq!(books, Ok(0));
+        assert_eq!(counters, Ok(0));
         let total = POLICY.cache_total;
-        assert!(kept <= total, "{THREADS} threads keep {kept} bytes of nothing but free blocks, {total} at most");
-        assert!(kept > total / 2, "what they may keep they do: {kept}");
+        assert!(cached <= total, "{THREADS} threads cache {cached} bytes of free blocks, {total} at most");
+        assert!(cached > total / 2, "they cache about as much as they may: {cached}");
     });
 }

@@ -1,8 +1,8 @@
-//! The system counts every mapping against a limit, touched or not, as Linux does with vm.overcommit_memory=2: also those of
-//! which the allocator says that they are mostly never touched.
+//! A system that counts every mapping against a limit, touched or not, as Linux does with vm.overcommit_memory=2. It
+//! also counts mappings that the allocator declares as mostly never touched.
 //!
-//! The setting is the whole machine's, so a fake kernel stands in for it. One test in a process of its own, since the kernel
-//! is the process's.
+//! The setting is for the whole machine, so a fake kernel stands in for it. One test in a process of its own, since it
+//! replaces the kernel of the process.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -45,11 +45,12 @@ static FAKE: Kernel = Kernel {
     // SAFETY: as above.
     purge: |at, len| unsafe { (real().purge)(at, len) },
     remap: |at, old, new, to| {
-        // SAFETY: as above. Moved onto a range that was mapped, the old one is gone; in place, it changes by the difference.
+        // SAFETY: as above. A move onto a mapped range removes the old range; in place, the length changes by the
+        // difference.
         let call = || unsafe { (real().remap)(at, old, new, to) };
         let done = if to == 0 { commit(new.saturating_sub(old), call) } else { call() };
-        let gone = if to == 0 { old.saturating_sub(new) } else { old };
-        COMMITTED.fetch_sub(if done { gone } else { 0 }, Relaxed);
+        let removed = if to == 0 { old.saturating_sub(new) } else { old };
+        COMMITTED.fetch_sub(if done { removed } else { 0 }, Relaxed);
         done
     },
     // SAFETY: as above.
@@ -59,7 +60,7 @@ static FAKE: Kernel = Kernel {
 };
 
 #[test]
-fn where_every_mapping_counts_little_is_mapped_and_nothing_is_lost() {
+fn where_every_mapping_counts_little_is_mapped_and_nothing_leaks() {
     replace(Some(&FAKE));
     let mut best = [0; 5];
     for round in 0..3 {

@@ -1,8 +1,8 @@
-//! The limits: the hard one is never exceeded, by however many threads; the caches are short while a limit is reached and as
-//! before afterwards; and however often that changes, it takes no memory. What the system says is asked for no more often than it
-//! may have changed.
+//! The limits. No number of threads exceeds the hard one. The caches are short while a limit is reached, and as before
+//! afterwards; no number of such changes takes memory. The system is asked for its limits no more often than these may
+//! have changed.
 //!
-//! The limits are the process's, so one test looks at one after the other.
+//! The limits are for the whole process, so one test checks one thing after the other.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -24,7 +24,7 @@ use std::thread;
 
 const MIB: usize = 1 << 20;
 
-/// Allocates and writes; false where the allocation fails.
+/// Allocates a block and writes all of it; false where the allocation fails.
 fn add(blocks: &mut Vec<(*mut u8, usize)>, size: usize) -> bool {
     let block = heap::allocate(size);
     if block.is_null() {
@@ -38,7 +38,7 @@ fn add(blocks: &mut Vec<(*mut u8, usize)>, size: usize) -> bool {
 
 fn free(blocks: &mut Vec<(*mut u8, usize)>, keep: usize) {
     for (block, size) in blocks.drain(keep.min(blocks.len())..) {
-        // SAFETY: a live block, written over all its length.
+        // SAFETY: a live block, of which every byte was written.
         unsafe {
             assert_eq!((*block, *block.add(size - 1)), (size as u8, size as u8));
             heap::free(block);
@@ -47,11 +47,11 @@ fn free(blocks: &mut Vec<(*mut u8, usize)>, keep: usize) {
 }
 
 #[test]
-fn limits_hold_and_change_nothing_for_good() {
+fn limits_hold_and_change_nothing_permanently() {
     replace(Some(&clock::KERNEL));
     the_hard_limit_is_never_exceeded();
     caches_are_short_while_the_soft_limit_is_reached();
-    the_system_is_looked_at_when_there_may_be_news();
+    the_system_is_asked_when_its_answer_may_have_changed();
     replace(None);
     if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
@@ -94,7 +94,7 @@ fn the_hard_limit_is_never_exceeded() {
     assert!(failures > 10, "{failures} allocations failed");
     assert!(limits::read().hard_times >= failures);
 
-    // All of it is there for the next one, whatever it is in.
+    // All the memory can be allocated again, whatever it was used for.
     heap::collect();
     let mut blocks = Vec::new();
     assert!(add(&mut blocks, HARD - 4 * MIB), "{} bytes are used", accounting::used());
@@ -128,16 +128,17 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
     }
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
-    // Less than a descriptor for each round, but perhaps a leaf of the page map, half a megabyte.
+    // Less than a descriptor for each round, but it may include a leaf of the page map, half a megabyte.
     assert!(metadata::mapped() <= metadata + (600 << 10), "{} bytes of metadata more", metadata::mapped() - metadata);
 }
 
-/// How far this machine's groups are from their limits is nothing to test by, and hardly is it short of memory all the time.
-/// With the longest decay no slow path makes a pass of its own.
+/// A test cannot rely on how near this machine's control groups are to their limits, but the machine is hardly short of
+/// memory all the time. With the longest decay no slow path makes a pass by itself.
 static PRESSURE_ONLY: Snapshot =
     Snapshot { limit_system: 0, limit_pressure: 99, decay_ms: 3_600_000, ..Snapshot::DEFAULT };
 
-/// Whether the scavenger, which is this test, looks at the system, `ms` after it could have the time before.
+/// Advances the clock by `ms` and returns whether the scavenger, whose part this test plays, then reads the system's
+/// limits.
 fn looks_after(ms: usize) -> bool {
     clock::turn(ms);
     let before = calls(Call::Other);
@@ -152,7 +153,7 @@ fn grow_by_a_sixteenth(blocks: &mut Vec<(*mut u8, usize)>) {
     }
 }
 
-fn the_system_is_looked_at_when_there_may_be_news() {
+fn the_system_is_asked_when_its_answer_may_have_changed() {
     policy::publish(&PRESSURE_ONLY);
     let mut blocks = Vec::new();
     while accounting::used() < 56 * MIB {
@@ -177,7 +178,7 @@ fn the_system_is_looked_at_when_there_may_be_news() {
     assert!(looks_after(1), "does not look though it grew again");
     assert!(!looks_after(1000), "looks though it grew no further");
 
-    // Who was small for a while has forgotten what was said.
+    // A process that was small for a while has forgotten what it read.
     free(&mut blocks, 0);
     heap::collect();
     purge::everything();

@@ -1,12 +1,12 @@
-//! The books after misuse that was noticed: every equation of the validator and of the statistics still holds, and no block is
-//! handed out twice.
+//! The counters after misuse that was noticed: every equation of the validator and of the statistics still holds, and
+//! no block is handed out twice.
 //!
 //! # Safety
-//! What is freed here wrongly is what the allocator must notice; nothing is read or written through it.
+//! The allocator must notice every wrong free here; no block is read or written through one.
 
 mod common;
 
-use common::check_books;
+use common::check_counters;
 use hakmem_core::base::guard::{self, OnMisuse};
 use hakmem_core::debug::validate;
 use hakmem_core::heap::{self, allocate, free};
@@ -14,11 +14,11 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::thread;
 
-/// The books are the process's.
+/// The counters are for the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Runs `misuse` in a thread of its own, whose heap is emptied when it ends: it must be noticed `times`, and the books must be
-/// right in the thread, after it, and once everything that was allocated is free.
+/// Runs `misuse` in a thread of its own, whose heap is emptied when it ends. The misuse must be noticed `times` times,
+/// and the counters must be right in the thread, after it, and once everything that was allocated is free.
 fn noticed(times: usize, size: usize, misuse: impl FnOnce(Vec<usize>) -> Vec<usize> + Send + 'static) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|failed| failed.into_inner());
     guard::set_action(OnMisuse::Ignore);
@@ -27,14 +27,15 @@ fn noticed(times: usize, size: usize, misuse: impl FnOnce(Vec<usize>) -> Vec<usi
         let blocks = (0..300).map(|_| allocate(size) as usize).collect();
         let live = misuse(blocks);
         heap::check_bins_at_exit();
-        validate().expect("the books in the thread");
+        validate().expect("right counters in the thread");
         live
     });
     let live: HashSet<usize> = live.join().expect("the thread").into_iter().collect();
     assert_eq!(guard::reports() - before, times, "reports");
-    validate().expect("the books after the thread");
-    check_books();
-    // In a thread again: that of the test ends, and empties its heap, when another test is under way.
+    validate().expect("right counters after the thread");
+    check_counters();
+    // In a thread again: the test's own thread empties its heap only when it ends, and then another test may be
+    // running.
     let after = move || {
         let more: Vec<usize> = (0..2000).map(|_| allocate(size) as usize).collect();
         let different: HashSet<usize> = more.iter().copied().collect();
@@ -42,14 +43,14 @@ fn noticed(times: usize, size: usize, misuse: impl FnOnce(Vec<usize>) -> Vec<usi
         assert!(different.is_disjoint(&live), "nor one that is in use");
         // SAFETY: live blocks, each once.
         more.into_iter().chain(live).for_each(|block| unsafe { free(block as *mut u8) });
-        validate().expect("the books at the end");
+        validate().expect("right counters at the end");
     };
     thread::spawn(after).join().expect("the thread after it");
-    check_books();
+    check_counters();
 }
 
 fn free_all(blocks: &[usize]) {
-    // SAFETY: what the tests free wrongly is for the allocator to notice.
+    // SAFETY: the allocator must notice what the tests free wrongly.
     blocks.iter().for_each(|block| unsafe { free(*block as *mut u8) });
 }
 
@@ -103,7 +104,7 @@ fn inside_a_block_or_never_handed_out() {
             [&blocks[..8], &blocks[10..]].concat()
         });
     }
-    // Of a size that no other test asks for: so the block after the last one begins a run.
+    // No other test asks for this size, so the block after the last one begins a run.
     noticed(2, 112, |blocks| {
         let behind = blocks.iter().max().expect("blocks") + 112 * 100;
         free_all(&[behind, blocks[0], behind + 112]);
@@ -115,7 +116,7 @@ fn inside_a_block_or_never_handed_out() {
 fn written_to_after_it_was_freed() {
     noticed(1, 48, |blocks| {
         free_all(&blocks[..20]);
-        // SAFETY: the block's memory is mapped, and nobody's.
+        // SAFETY: the memory of the block is mapped, and no thread uses it.
         unsafe { (blocks[10] as *mut usize).write(0x4141_4141) };
         blocks[20..].to_vec()
     });
@@ -140,7 +141,7 @@ fn by_a_thread_that_does_not_own_it() {
         thread::spawn(move || free_all(&[given[0] + 8, given[1], given[2] + 1])).join().expect("the other thread");
         [&blocks[..1], &blocks[2..]].concat()
     });
-    // By its owner first, then by another.
+    // First freed by its owner, then by another thread.
     noticed(1, 48, |blocks| {
         free_all(&blocks[..10]);
         heap::collect();

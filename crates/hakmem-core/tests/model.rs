@@ -1,9 +1,9 @@
-//! The allocator against a map: sequences of operations that proptest makes and shrinks, with the whole-heap validator
-//! after each operation.
+//! The allocator compared with a simple model: proptest makes and shrinks sequences of operations, and the validator
+//! checks the whole heap after each operation.
 //!
-//! Every block is filled with a pattern of its own, which is checked when the block is freed or moved: blocks that overlap,
-//! move without their contents or are handed out twice cannot pass. Alignment, usable size, zeroes and statistics are
-//! checked beside it.
+//! Every block is filled with a pattern of its own, which is checked when the block is freed or moved: blocks that
+//! overlap, lose their contents in a move or are handed out twice fail the test. Alignment, usable size, zeros and
+//! statistics are checked too.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -60,7 +60,7 @@ struct Block {
     pattern: u8,
 }
 
-// SAFETY: a block is memory, which any thread may free.
+// SAFETY: a block is plain memory, which any thread may free.
 unsafe impl Send for Block {}
 
 impl Block {
@@ -85,7 +85,7 @@ impl Block {
 
     fn free(self) {
         self.check(self.size);
-        // SAFETY: a live block, which this was the only record of.
+        // SAFETY: a live block; this was its only record.
         unsafe { heap::free(self.at) };
     }
 }
@@ -114,7 +114,7 @@ fn run(operations: Vec<Op>) {
                 let place = which % blocks.len();
                 let old = &blocks[place];
                 old.check(old.size);
-                // C's realloc keeps none.
+                // C's realloc keeps no alignment.
                 let align = if keeps_align { old.align } else { 1 };
                 // SAFETY: a live block, forgotten when it moves.
                 let new = unsafe { heap::reallocate(old.at, size, align) };
@@ -138,13 +138,13 @@ fn run(operations: Vec<Op>) {
         assert!(live <= blocks.len() as u64);
         let totals = stats::totals();
         assert_eq!(totals.allocations - totals.frees, blocks.len() as u64);
-        common::check_books();
+        common::check_counters();
     }
     blocks.into_iter().for_each(Block::free);
     assert_eq!(stats::totals().live_bytes, live_before);
 }
 
-/// The statistics are the process's, so cases must not overlap.
+/// The statistics are for the whole process, so cases must not overlap.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 proptest! {

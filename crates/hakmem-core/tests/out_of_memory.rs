@@ -1,6 +1,7 @@
-//! The kernel refuses its n-th call and the eight after it, for every n: the allocator answers null or does without, and nothing is lost.
+//! The kernel refuses its n-th call and the eight after it, for every n: the allocator returns null or does without the
+//! call, and no memory is lost.
 //!
-//! One test in a process of its own, since the kernel that is faked is the process's.
+//! One test in a process of its own, since it replaces the kernel of the process.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -15,13 +16,14 @@ use hakmem_core::policy::{self, Snapshot};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
-/// Calls left until those that fail; far more than there are means never.
+/// Calls until the first one that fails. `NEVER` is more than there will be.
 static LEFT: AtomicIsize = AtomicIsize::new(NEVER);
 const NEVER: isize = isize::MAX;
 static TIME: AtomicUsize = AtomicUsize::new(0);
 
 fn fails() -> bool {
-    // Nine in a row, since most calls have a second way, and every allocation is tried again after giving back what is free.
+    // Nine in a row, since most calls have a second way, and every allocation is tried again after free memory went
+    // back.
     (-8..=0).contains(&LEFT.fetch_sub(1, Relaxed))
 }
 
@@ -35,12 +37,12 @@ static FAKE: Kernel = Kernel {
     remap: |at, old, new, to| !fails() && unsafe { (real().remap)(at, old, new, to) },
     // SAFETY: as above.
     advise: |at, len, advice| !fails() && unsafe { (real().advise)(at, len, advice) },
-    // A clock that makes every look at it a purge pass.
+    // With this clock every reading of it begins a purge pass.
     now: || TIME.fetch_add(1000, Relaxed) as u64,
     micros: || (real().micros)(),
 };
 
-/// Huge pages from a size that the workload reaches.
+/// Huge pages begin at a size that the workload reaches.
 static POLICY: Snapshot = Snapshot { huge_from: 4 << 20, ..Snapshot::DEFAULT };
 
 fn fill(block: *mut u8, size: usize) {
@@ -50,13 +52,13 @@ fn fill(block: *mut u8, size: usize) {
     }
 }
 
-/// A workload that needs every kind of kernel call; returns how many allocations came back null.
+/// Makes every kind of kernel call; returns how many allocations returned null.
 fn workload() -> usize {
     let mut refused = 0;
     let mut blocks = Vec::new();
     let sizes = (0..60).map(|n| [24, 700, 5000, 30_000, 70_000, 900_000, 1_100_000, 1_500_000][n % 8] + n);
     for size in sizes {
-        // Some of each kind aligned as no block of the kind is by itself.
+        // Some blocks of each kind have an alignment that no block of the kind has by itself.
         let align = if size % 3 == 0 { (2 * size).next_power_of_two() } else { 1 };
         let block = heap::allocate_aligned(size, align);
         refused += usize::from(block.is_null());
@@ -67,7 +69,7 @@ fn workload() -> usize {
             if block.is_null() {
                 continue;
             }
-            // SAFETY: a live block, forgotten unless null comes back.
+            // SAFETY: a live block, not used any more unless the result is null.
             let new = unsafe { heap::reallocate(block, size * 3, align) };
             let (block, len) = if new.is_null() { (block, size) } else { (new, size) };
             refused += usize::from(new.is_null());
@@ -90,7 +92,7 @@ fn workload() -> usize {
 }
 
 #[test]
-fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
+fn whichever_kernel_call_fails_no_memory_is_lost() {
     policy::publish(&POLICY);
     replace(Some(&FAKE));
     workload();
@@ -104,11 +106,11 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         if let Err(fault) = debug::validate() {
             panic!("call {nth} failed: {fault:?}");
         }
-        // What a refused call left behind goes back with the next attempt.
+        // The next attempt gives back what a refused call left behind.
         heap::collect();
         slabs::purge(Purge::All);
         large_cache::unmap(Purge::All);
-        common::check_books();
+        common::check_counters();
         assert_eq!(slabs::extent().segments, 0, "call {nth} failed");
         assert_eq!(large_cache::extent().mapped, 0, "call {nth} failed");
     }

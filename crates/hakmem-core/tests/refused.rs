@@ -1,7 +1,7 @@
-//! What cannot be had is refused as it stands: nothing is given back for it, nothing is counted, and the kernel is asked a few times at
-//! most. What can be had once something went back is given.
+//! A request that cannot succeed is refused without other effects: no memory goes back for it, nothing is counted, and
+//! the kernel is called a few times at most. A request that can succeed once memory went back succeeds.
 //!
-//! The limits are a fake kernel's, since the real ones are the machine's. One test in a process of its own.
+//! A fake kernel sets the limits, since the real ones are the machine's. One test in a process of its own.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -20,12 +20,12 @@ const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 const NONE: usize = usize::MAX;
 
-/// Address space that the process has, and may have.
+/// Address space that the process has, and the most that it may have.
 static HAS: AtomicUsize = AtomicUsize::new(0);
 static MAY_HAVE: AtomicUsize = AtomicUsize::new(NONE);
-/// What no mapping may be larger than, unless it says that it is mostly never touched: memory of the machine.
+/// The size that no mapping may exceed, unless it is declared as mostly never touched: the memory of the machine.
 static MACHINE: AtomicUsize = AtomicUsize::new(NONE);
-/// Whether there are as many mappings as there may be.
+/// Whether the process has the most mappings that it may have.
 static TOO_MANY: AtomicBool = AtomicBool::new(false);
 
 static FAKE: Kernel = Kernel {
@@ -59,26 +59,27 @@ static FAKE: Kernel = Kernel {
     },
     // SAFETY: as above.
     advise: |at, len, advice| unsafe { (real().advise)(at, len, advice) },
-    // Nothing goes back by the clock.
+    // The clock stands still, so nothing goes back by the decay.
     now: || 0,
     micros: || (real().micros)(),
 };
 
-/// Large caches, so that there is something to lose.
+/// The caches are large, so that there is something to lose.
 static POLICY: Snapshot = Snapshot { retain_bytes: GIB, ..Snapshot::DEFAULT };
 
 fn calls_made() -> usize {
     [Call::Map, Call::Unmap, Call::Purge, Call::Remap, Call::Other].into_iter().map(calls).sum()
 }
 
-/// Bytes of memory that is no file's, counted page by page: the sums that the kernel keeps are off by some.
+/// Returns the resident bytes that belong to no file, counted page by page: the sums that the kernel keeps are slightly
+/// wrong.
 fn resident() -> usize {
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").expect("this process");
     let line = sums.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
-/// Allocates blocks of `size` bytes, `bytes` in all, and writes them.
+/// Allocates blocks of `size` bytes, `bytes` in all, and writes all of them.
 fn fill(size: usize, bytes: usize) -> Vec<*mut u8> {
     let allocate = |_| {
         let block = heap::allocate(size);
@@ -95,7 +96,8 @@ fn free(blocks: impl IntoIterator<Item = *mut u8>) {
     blocks.into_iter().for_each(|block| unsafe { heap::free(block) });
 }
 
-/// Free blocks of each kind, in each place where they wait, and some live ones in between.
+/// Makes free blocks of each kind, in each place where they are cached, with some live ones between them; returns the
+/// live ones.
 fn scatter() -> Vec<*mut u8> {
     let mut live = Vec::new();
     for size in [48, 700, 9000, 70_000, 900_000, 5 * MIB, 30 * MIB] {
@@ -112,7 +114,7 @@ fn give_all_back() {
     large_cache::unmap(Purge::All);
 }
 
-/// All but the calls of the kernel.
+/// Returns all counters except those of system calls.
 fn state() -> (Totals, limits::Limits) {
     let calls =
         Totals { kernel_maps: 0, kernel_unmaps: 0, kernel_purges: 0, kernel_remaps: 0, kernel_others: 0, ..totals() };
@@ -120,8 +122,8 @@ fn state() -> (Totals, limits::Limits) {
     (calls, limits::Limits { system_used: 0, system_pressure: 0, system_times: 0, ..limits::read() })
 }
 
-/// Refuses `size` bytes ten thousand times.
-fn refused(what: &str, size: usize) {
+/// Checks that `size` bytes are refused ten thousand times without other effects.
+fn check_refused(what: &str, size: usize) {
     let live = scatter();
     let grown = fill(2 * MIB, 2 * MIB)[0];
     let attempts: [(&str, &dyn Fn() -> *mut u8); 4] = [
@@ -135,7 +137,7 @@ fn refused(what: &str, size: usize) {
         const TIMES: usize = 2500;
         let (before, has, made, was) = (state(), HAS.load(Relaxed), calls_made(), resident());
         for _ in 0..TIMES {
-            assert!(attempt().is_null(), "{what}: {size} bytes are had by {how}");
+            assert!(attempt().is_null(), "{what}: {how} returns {size} bytes");
         }
         let made = calls_made() - made;
         assert!(made <= 8 * TIMES, "{what}: {made} calls for {TIMES} refusals of {how}");
@@ -151,8 +153,9 @@ fn refused(what: &str, size: usize) {
     give_all_back();
 }
 
-/// Whether `size` bytes are had where all but `room` bytes were used, and are free now, in blocks of each kind.
-fn had(size: usize, limit: impl Fn(usize)) {
+/// Checks that `size` bytes are allocated where all but `room` bytes were used before and are free now, in blocks of
+/// each kind.
+fn check_served(size: usize, limit: impl Fn(usize)) {
     for used in [48, 700, 9000, 70_000, 900_000, 5 * MIB, 30 * MIB] {
         free(fill(used, 90 * MIB));
         limit(60 * MIB);
@@ -165,28 +168,28 @@ fn had(size: usize, limit: impl Fn(usize)) {
 }
 
 #[test]
-fn what_cannot_be_had_changes_nothing_and_what_can_is_given() {
+fn a_refused_request_changes_nothing_and_a_possible_one_succeeds() {
     policy::publish(&POLICY);
     replace(Some(&FAKE));
 
     MACHINE.store(64 * GIB, Relaxed);
-    refused("more than the machine has", 100 << 40);
-    refused("just more than the machine has", 64 * GIB + 20 * MIB);
+    check_refused("more than the machine has", 100 << 40);
+    check_refused("just more than the machine has", 64 * GIB + 20 * MIB);
     MACHINE.store(NONE, Relaxed);
 
     let leave = |room: usize| MAY_HAVE.store(HAS.load(Relaxed).saturating_add(room), Relaxed);
     leave(GIB);
-    refused("address space", 300 * GIB);
-    refused("address space", 1300 * MIB);
+    check_refused("address space", 300 * GIB);
+    check_refused("address space", 1300 * MIB);
     MAY_HAVE.store(NONE, Relaxed);
 
     assert!(limits::set(0, 600 * MIB));
-    refused("the hard limit", 100 << 40);
-    refused("the hard limit", 601 * MIB);
+    check_refused("the hard limit", 100 << 40);
+    check_refused("the hard limit", 601 * MIB);
     assert!(limits::set(0, 0));
 
-    had(120 * MIB, leave);
-    had(120 * MIB, |room| {
+    check_served(120 * MIB, leave);
+    check_served(120 * MIB, |room| {
         let used = accounting::used();
         assert!(limits::set(0, if room == NONE { 0 } else { used + room }));
     });

@@ -1,6 +1,7 @@
-//! A block that shrinks where there is no memory for a smaller one stays: that is a success, and `errno` is left alone.
+//! A block that shrinks stays where it is if there is no memory for a smaller one: the call succeeds, and `errno` is
+//! unchanged.
 //!
-//! One test in a process of its own, since the kernel that is faked is the process's.
+//! One test in a process of its own, since it replaces the kernel of the process.
 //!
 //! # Safety
 //! The blocks are live when they are reallocated and freed.
@@ -25,7 +26,7 @@ static NO_MORE: Kernel = Kernel {
 };
 
 #[test]
-fn a_block_that_cannot_shrink_stays_and_errno_with_it() {
+fn a_block_that_cannot_shrink_stays_and_errno_is_unchanged() {
     let (large, first) = (heap::allocate(3 << 20), heap::allocate(64 << 10));
     replace(Some(&NO_MORE));
     let others: Vec<_> =
@@ -45,5 +46,5 @@ fn a_block_that_cannot_shrink_stays_and_errno_with_it() {
         // SAFETY: a live block.
         unsafe { heap::free(block) };
     }
-    debug::validate().expect("all is well");
+    debug::validate().expect("a sound heap");
 }

@@ -1,7 +1,7 @@
-//! A large block that is taken zeroed from what is kept, as tables are that are used here and there: pages that nobody touches stay
-//! untouched. One that is written all over is cleared where it is.
+//! A large block that is allocated zeroed from the large cache, and used here and there, as tables are: pages that the
+//! program does not touch stay untouched. A block that is written all over is cleared by writing zeros.
 //!
-//! In a process of its own, since it looks at what is resident.
+//! One test in a process of its own, since it counts resident pages.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -17,14 +17,16 @@ use std::slice;
 const MIB: usize = 1 << 20;
 const PAGE: usize = 4096;
 
-/// Bytes of memory that is no file's, counted page by page: the sums that the kernel keeps are off by some.
+/// Returns the resident bytes that belong to no file, counted page by page: the sums that the kernel keeps are slightly
+/// wrong.
 fn resident() -> usize {
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").expect("this process");
     let line = sums.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
-/// Takes a zeroed block, writes a byte every `step` bytes, and frees it. Bytes that are resident more while it is there than before.
+/// Allocates a zeroed block, writes a byte every `step` bytes, and frees it. Returns how many more bytes are resident
+/// while the block is live than before.
 fn use_zeroed(size: usize, align: usize, step: usize) -> usize {
     let before = resident();
     let block = heap::allocate_zeroed_aligned(size, align);
@@ -41,7 +43,7 @@ fn use_zeroed(size: usize, align: usize, step: usize) -> usize {
     more
 }
 
-/// Takes a block as it is, writes all of it and frees it.
+/// Allocates a block that is not zeroed, writes all of it and frees it.
 fn use_all(size: usize) {
     let block = heap::allocate(size);
     assert!(!block.is_null());
@@ -52,7 +54,7 @@ fn use_all(size: usize) {
     }
 }
 
-fn is_all_zero(size: usize) {
+fn check_all_zero(size: usize) {
     let block = heap::allocate_zeroed(size);
     assert!(!block.is_null());
     // SAFETY: the block is that long.
@@ -63,8 +65,8 @@ fn is_all_zero(size: usize) {
 }
 
 #[test]
-fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
-    // Nothing goes back by the clock.
+fn zeroing_a_cached_mapping_costs_as_much_as_its_use() {
+    // The clock stands still, so nothing goes back by the decay.
     replace(Some(&clock::KERNEL));
     let start = resident();
     for (size, align) in [(64 * MIB, 16), (64 * MIB, 64), (64 * MIB, 4096), (5 * MIB, 16), (1200 << 10, 16)] {
@@ -73,26 +75,26 @@ fn what_is_kept_is_zeroed_at_the_price_of_what_is_touched() {
             let more = use_zeroed(size, align, size / 20);
             assert!(more < 400 << 10, "{} KiB more for 20 pages of {size} bytes, round {round}", more >> 10);
         }
-        assert!(calls(Call::Map) <= maps + 10, "it is kept");
+        assert!(calls(Call::Map) <= maps + 10, "the mapping is cached");
         assert!(resident() < start + MIB, "{} KiB more are resident", resident().saturating_sub(start) >> 10);
-        is_all_zero(size);
+        check_all_zero(size);
         large_cache::unmap(Purge::All);
 
-        // Of one that was written all over no page is brought in again.
+        // No page of a mapping that was written all over is brought in again.
         use_all(size);
         let purges = calls(Call::Purge);
         for _ in 0..5 {
             use_zeroed(size, align, PAGE);
-            is_all_zero(size);
+            check_all_zero(size);
             use_all(size);
         }
-        assert_eq!(calls(Call::Purge), purges, "{size} bytes, written all over, are given back");
+        assert_eq!(calls(Call::Purge), purges, "{size} bytes, written all over, are purged");
 
-        // Once it is used sparsely again its pages go.
+        // Once it is used sparsely again, its pages are purged.
         use_zeroed(size, align, size / 20);
         use_zeroed(size, align, size / 20);
         assert!(resident() < start + MIB, "{} KiB more are resident", resident().saturating_sub(start) >> 10);
-        is_all_zero(size);
+        check_all_zero(size);
         large_cache::unmap(Purge::All);
     }
     replace(None);

@@ -1,4 +1,5 @@
-//! Threads that allocate, reallocate, align and hand over, for a fixed number of operations, and check every byte pattern.
+//! Threads that allocate, reallocate, align and exchange blocks, for a fixed number of operations, and check every byte
+//! pattern.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -38,7 +39,7 @@ struct Block {
     pattern: u8,
 }
 
-// SAFETY: a block is memory, which any thread may use and free.
+// SAFETY: a block is plain memory, which any thread may use and free.
 unsafe impl Send for Block {}
 
 fn allocate(random: &mut Random) -> Block {
@@ -74,7 +75,7 @@ impl Block {
 
     fn resize(&mut self, size: usize) {
         self.check(self.size);
-        // SAFETY: a live block, forgotten when it moves.
+        // SAFETY: a live block, replaced when it moves.
         self.at = unsafe { heap::reallocate(self.at, size, self.align) };
         assert!(!self.at.is_null() && (self.at as usize).is_multiple_of(self.align));
         self.check(self.size.min(size));
@@ -85,7 +86,7 @@ impl Block {
 
     fn free(self) {
         self.check(self.size);
-        // SAFETY: a live block, which this was the only record of.
+        // SAFETY: a live block; this was its only record.
         unsafe { heap::free(self.at) };
     }
 }
@@ -115,20 +116,21 @@ fn work(seed: u64, exchange: &[Mutex<Vec<Block>>]) {
 }
 
 #[test]
-fn threads_keep_their_blocks_apart_and_the_books_balance() {
+fn blocks_of_threads_never_overlap_and_the_counters_are_right() {
     let exchange: Vec<_> = (0..4).map(|_| Mutex::new(Vec::new())).collect();
     for round in 0..3 {
         std::thread::scope(|scope| {
             let seed = |thread| 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(round * THREADS + thread + 1);
             let exchange = &exchange;
             let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || work(seed(n), exchange))).collect();
-            // Joined one by one: only that waits for a thread's last destructors, and so for its heap to be given back.
+            // Joined one by one: only a join waits for a thread's last destructors, and so until its heap is in the
+            // pool.
             threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
         });
         if let Err(fault) = debug::validate() {
             panic!("after round {round}: {fault:?}");
         }
-        common::check_books();
+        common::check_counters();
     }
     for bag in exchange {
         bag.into_inner().expect("lock").into_iter().for_each(Block::free);
@@ -137,7 +139,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
     slabs::purge(Purge::All);
     large_cache::unmap(Purge::All);
     assert_eq!(debug::validate(), Ok(0));
-    common::check_books();
+    common::check_counters();
     let totals = stats::totals();
     assert_eq!(totals.live_bytes, 0, "{totals:?}");
     assert_eq!(totals.allocations, totals.frees);

@@ -1,11 +1,11 @@
-//! Sizes and alignments that no kernel gives: every entry answers null.
+//! Sizes and alignments that no kernel has memory for: every entry point returns null.
 //!
-//! In a process of its own: where another test has a fake kernel in place, it would answer.
+//! In a process of its own: the fake kernel of another test would serve these requests.
 
 use hakmem_core::heap;
 
 #[test]
-fn what_no_kernel_gives_is_refused_by_every_entry() {
+fn every_entry_point_refuses_what_no_kernel_has() {
     for size in [isize::MAX as usize, isize::MAX as usize + 1, usize::MAX - 4096, usize::MAX] {
         assert!(heap::allocate(size).is_null());
         assert!(heap::allocate_zeroed(size).is_null());

@@ -1,4 +1,5 @@
-//! Trims: much idle memory goes back at once, as far as the budget reaches, and never nearly all of it unless a thread ended.
+//! Trims: much idle memory goes back at once, as far as the budget allows, but nearly all of it only when a thread has
+//! ended.
 //!
 //! # Safety
 //! Blocks are freed once, and not used after that.
@@ -28,30 +29,30 @@ fn free(blocks: Vec<usize>) {
 }
 
 fn idle() -> usize {
-    availability::dirty() * sizes::SLAB + large_cache::extent().kept
+    availability::dirty() * sizes::SLAB + large_cache::extent().cached
 }
 
-/// Slow paths that change next to nothing.
+/// Takes slow paths that change next to nothing.
 fn some_slow_paths() {
     (0..64).for_each(|_| free(allocate(64 * KIB)));
 }
 
-/// The process's settings and clock are one, so one test looks at one after the other.
+/// Settings and clock are for the whole process, so one test checks one thing after the other.
 #[test]
-fn much_that_is_idle_goes_back_within_the_budget() {
+fn much_idle_memory_goes_back_within_the_budget() {
     replace(Some(&clock::KERNEL));
-    // No pass is due after this one while the clock is turned by less than half the decay time.
+    // After this pass none is due, as long as the clock advances by less than half the decay time.
     clock::turn(1_000_000);
     some_slow_paths();
-    what_falls_idle_is_trimmed_to_a_third();
-    what_is_spent_comes_back_with_time();
+    memory_that_becomes_idle_is_trimmed_to_a_third();
+    a_spent_budget_grows_again_with_time();
     an_ending_thread_leaves_little();
-    who_keeps_memory_for_long_is_not_trimmed();
-    who_asks_for_all_is_told_of_address_space_too();
+    a_process_with_a_long_decay_time_is_not_trimmed();
+    trim_reports_unmapped_address_space_too();
     replace(None);
 }
 
-fn what_falls_idle_is_trimmed_to_a_third() {
+fn memory_that_becomes_idle_is_trimmed_to_a_third() {
     let (few, many) = (allocate(6 * MIB), allocate(6 * MIB));
     clock::turn(150);
     let before = accounting::used();
@@ -64,7 +65,7 @@ fn what_falls_idle_is_trimmed_to_a_third() {
     assert!((150 * BYTES_PER_MS - MIB..=150 * BYTES_PER_MS).contains(&gone), "{gone} went back after 150 ms");
 }
 
-fn what_is_spent_comes_back_with_time() {
+fn a_spent_budget_grows_again_with_time() {
     let before = accounting::used();
     some_slow_paths();
     assert_eq!(accounting::used(), before, "the budget is spent");
@@ -89,7 +90,7 @@ fn an_ending_thread_leaves_little() {
     heap::collect();
 }
 
-fn who_keeps_memory_for_long_is_not_trimmed() {
+fn a_process_with_a_long_decay_time_is_not_trimmed() {
     static FOR_LONG: policy::Snapshot = policy::Snapshot { decay_ms: 3_600_000, ..policy::Snapshot::DEFAULT };
     policy::publish(&FOR_LONG);
     let blocks = allocate(12 * MIB);
@@ -100,12 +101,12 @@ fn who_keeps_memory_for_long_is_not_trimmed() {
     assert!(accounting::used() >= before, "nothing went back");
 }
 
-fn who_asks_for_all_is_told_of_address_space_too() {
+fn trim_reports_unmapped_address_space_too() {
     static AT_ONCE: policy::Snapshot = policy::Snapshot { decay_ms: 0, ..policy::Snapshot::DEFAULT };
     heap::trim();
     policy::publish(&AT_ONCE);
     free(allocate(6 * MIB));
-    assert!(heap::trim(), "what is on the shelf");
+    assert!(heap::trim(), "the medium cache held memory");
     let before = availability::mapped();
     free(vec![heap::allocate(MIB) as usize]);
     assert!(availability::mapped() > before && idle() == 0, "its pages went back at once");

@@ -185,7 +185,7 @@ fn is_valid(words: &Words, when: &str) -> bool {
     let fault = debug::validate().err().map(|fault| fault.what);
     let miscounted = || {
         let (kept, slabs) = (
-            large_cache::extent().kept == large_cache::count_kept(),
+            large_cache::extent().cached == large_cache::count_cached(),
             availability::dirty() * SLAB == slabs::extent().dirty,
         );
         let counts = [(kept, "kept mappings are counted"), (slabs, "slabs that hold old contents are counted")];

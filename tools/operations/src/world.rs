@@ -292,7 +292,7 @@ impl World {
         }
         let totals = stats::totals();
         assert_eq!(totals.allocations - totals.frees, blocks, "blocks allocated and not freed");
-        books::check_books();
+        books::check_counters();
         if accounting::limits().1 == accounting::UNLIMITED && !fake::is_ill() {
             self.excused.store(false, Relaxed);
         }

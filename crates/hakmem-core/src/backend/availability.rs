@@ -1,8 +1,8 @@
-//! Where room is: which segments have free slabs in a row, and which have used but free ones, as hints to search by.
+//! Which segments have free slabs in a row, and which have dirty ones: hints for the search.
 //!
-//! One bitmap for each power of two of slabs in a row, one bit a segment, and one bitmap for segments with used free slabs.
-//! Whoever changes a segment puts its bits right; the truth is the segment's own word. With them the sums that the bounds of
-//! policy are held against.
+//! There is one bitmap for each power of two of slabs in a row, and one for dirty slabs, with one bit for each segment.
+//! A thread that changes a segment updates its bits; the segment's own word is the truth. Here are also the sums that
+//! are compared with policy's bounds.
 
 use crate::base::accounting;
 use crate::base::sizes::{SEGMENT, SLAB};
@@ -13,43 +13,47 @@ use hakmem_os::atomic::{
     Ordering::{AcqRel, Relaxed, SeqCst},
 };
 
-/// Most segments a process can have: 1 TiB of small and medium blocks.
+/// The most segments that a process can have: 1 TiB of small and medium blocks.
 pub const SEGMENTS: usize = 1 << 19;
 const WORDS: usize = SEGMENTS / 64;
-/// Bitmaps: runs of 1, 2, 4, 8 and 16 slabs, and used free slabs.
+/// Number of bitmaps: for runs of 1, 2, 4, 8 and 16 slabs, and for dirty slabs.
 const LEVELS: usize = 6;
-/// The bitmap of segments with used free slabs.
+/// The number of the bitmap for dirty slabs.
 pub const DIRTY: usize = LEVELS - 1;
 
-/// Words of one bitmap that lie together: a cache line, which speaks for 1 GiB.
+/// Words of one bitmap that lie side by side: a cache line, which describes 1 GiB.
 const STRIPE: usize = 8;
 type Stripe = [[AtomicU64; STRIPE]; LEVELS];
-/// The bitmaps in stripes, a cache line of each in turn: a small process touches one page of them all instead of one of each.
+/// The bitmaps, interleaved by cache lines: a small process touches one page for all of them, not one for each.
 static ROOM: [Stripe; WORDS / STRIPE] =
     [const { [const { [const { AtomicU64::new(0) }; STRIPE] }; LEVELS] }; WORDS / STRIPE];
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
 static DIRTY_SLABS: AtomicIsize = AtomicIsize::new(0);
 
-/// What is published of a segment's state: the bitmaps that it has a bit in.
+/// What is published about a segment's state: one bit for each bitmap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Summary(u32);
 
 impl Summary {
-    /// Of a segment in which `longest` free slabs stand in a row, as a power of two up to 16 or 0, and which may have free slabs
-    /// that hold old contents.
+    /// Summarises a segment with `longest` free slabs in a row, a power of two up to 16 or 0, and says whether it may
+    /// have dirty slabs.
+    ///
+    /// For example, 8 slabs and dirty ones: bits 0 to 3 for runs of 1, 2, 4 and 8, and bit 5 for dirty slabs.
     pub fn new(longest: u32, dirty: bool) -> Summary {
         Summary((2 * longest).saturating_sub(1) | u32::from(dirty) << DIRTY)
     }
 }
 
-/// Puts the bits of segment number `index` right, after a change of what `read` reads. `published` is what they say.
+/// Updates the bits of segment number `index` after its state has changed. `read` reads its state, and `published`
+/// holds the bits as they were published last.
 ///
-/// Of two threads that change the same segment the later one sees the end state; and as each turns over just the bits in which
-/// what it found published differs from what it publishes, the bits come out the same in whatever order that happens.
+/// When two threads change the same segment, the later one finds the final state. Each thread flips only the bits in
+/// which the summary that it replaces differs from the one that it publishes, so the bits are the same in any order of
+/// the flips.
 ///
-/// One thread changes the segment and then looks at `published`; the other writes `published` and then looks at the segment again.
-/// At least one of them must see what the other wrote, or what is published stays wrong. So these four are `SeqCst`, the reading
-/// and the change of the segment included, and the writes among them are exchanges.
+/// One thread changes the segment and then loads `published`; another stores `published` and then reads the segment
+/// again. At least one of them must see what the other wrote, or the bits stay wrong. So these four accesses are
+/// `SeqCst`, including the change and the reading of the segment, and both writes are read-modify-write operations.
 pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
     loop {
@@ -67,9 +71,9 @@ pub fn publish(index: usize, published: &AtomicU32, read: impl Fn() -> Summary) 
     }
 }
 
-/// In a child just forked, for segment number `index`: a thread that is no more, the scavenger too, may have been in the middle of
-/// publishing. Writes only what is wrong, since the child shares its memory with the parent until it writes.
-pub fn publish_again(index: usize, published: &AtomicU32, Summary(summary): Summary) {
+/// Repairs the bits of segment number `index` in a child process just forked, where another thread of the parent may
+/// have been publishing them. Writes only what is wrong, since each page that the child writes is copied.
+pub fn repair_after_fork(index: usize, published: &AtomicU32, Summary(summary): Summary) {
     let (word, bit) = (index / 64, 1 << (index % 64));
     if published.load(Relaxed) != summary {
         published.store(summary, Relaxed);
@@ -81,12 +85,12 @@ pub fn publish_again(index: usize, published: &AtomicU32, Summary(summary): Summ
     }
 }
 
-/// The bitmap for a run of this many slabs that is sure to hold one.
+/// Returns the bitmap in which every segment has a run of at least this many slabs.
 pub fn level_for(slabs: usize) -> usize {
     (slabs.next_power_of_two().ilog2() as usize).min(DIRTY - 1)
 }
 
-/// The numbers of the segments whose bit is set at both levels, lowest first, up to number `last`.
+/// Returns the numbers of the segments whose bit is set at both levels, lowest first, up to number `last`.
 pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize> {
     let (mut word, mut bits) = (0, 0);
     core::iter::from_fn(move || {
@@ -105,28 +109,29 @@ pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize
     })
 }
 
-/// Notes a segment mapped.
+/// Notes that a segment was mapped.
 pub fn note_mapped() {
     MAPPED.fetch_add(1, Relaxed);
     accounting::add_mapped(SEGMENT);
 }
 
-/// Notes a segment unmapped.
+/// Notes that a segment was unmapped.
 pub fn note_unmapped() {
     MAPPED.fetch_sub(1, Relaxed);
     accounting::sub_mapped(SEGMENT);
 }
 
-/// Sets both sums, in a child just forked, where threads vanished between a change and its note.
-pub fn count_anew(segments: usize, dirty: usize) {
+/// Sets both sums. Called in a child process just forked, where another thread may have changed a segment and not yet
+/// noted it.
+pub fn recount(segments: usize, dirty: usize) {
     MAPPED.store(segments as isize, Relaxed);
     DIRTY_SLABS.store(dirty as isize, Relaxed);
 }
 
-/// Notes slabs that became, or are no longer, free and dirty.
+/// Notes that `slabs` more slabs are free and dirty, or fewer if it is negative.
 pub fn note_dirty(slabs: isize) {
     if slabs != 0 {
-        // Sequentially consistent, as `wake_up` requires.
+        // `SeqCst` pairs with the scavenger, which announces that it sleeps and then reads this sum: see `wake_up`.
         DIRTY_SLABS.fetch_add(slabs, SeqCst);
     }
     if slabs > 0 {
@@ -134,17 +139,17 @@ pub fn note_dirty(slabs: isize) {
     }
 }
 
-/// Slabs that are free and dirty now.
+/// Returns how many slabs are free and dirty.
 pub fn dirty() -> usize {
     DIRTY_SLABS.load(SeqCst).max(0) as usize
 }
 
-/// Segments mapped now.
+/// Returns how many segments are mapped.
 pub fn mapped() -> usize {
     MAPPED.load(Relaxed).max(0) as usize
 }
 
-/// Whether `slabs` more free dirty slabs are more than policy keeps.
+/// Whether `slabs` more dirty slabs are more than policy lets stay resident.
 pub fn must_purge(slabs: usize) -> bool {
     let policy = policy::current();
     policy.decay_ms == 0 || (dirty() + slabs) * SLAB > policy.retain_bytes
@@ -155,16 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_say_what_is_published_also_after_a_fork_in_the_middle() {
+    fn bits_agree_with_what_is_published_also_after_a_fork_in_between() {
         let (index, published) = (SEGMENTS - 7, AtomicU32::new(0));
         let found = |levels| candidates(levels, SEGMENTS - 1).any(|candidate| candidate == index);
         publish(index, &published, || Summary::new(4, true));
         assert!(found([0, 2]) && found([DIRTY, 2]) && !found([3, 3]));
         publish(index, &published, || Summary::new(16, false));
         assert!(found([4, 4]) && !found([DIRTY, DIRTY]));
-        // Whoever was to turn the bits over is no more.
+        // The thread that was about to flip the bits has ended.
         published.store(Summary::new(1, true).0, Relaxed);
-        publish_again(index, &published, Summary::new(1, true));
+        repair_after_fork(index, &published, Summary::new(1, true));
         assert!(found([DIRTY, 0]) && !found([1, 1]));
         publish(index, &published, || Summary::new(0, false));
         assert!((0..LEVELS).all(|level| !found([level, level])));

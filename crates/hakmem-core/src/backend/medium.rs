@@ -1,7 +1,7 @@
-//! Medium blocks: one to sixteen slabs of a segment, with the descriptor of a span.
+//! Medium blocks: one to sixteen slabs of a segment, described by the descriptor of a span.
 //!
 //! # Safety
-//! The descriptor belongs to the holder of the block.
+//! The descriptor belongs to the thread that holds the block.
 
 use crate::backend::segment::{self, Run};
 use crate::backend::slabs;
@@ -11,12 +11,12 @@ use crate::map::page_map;
 use core::sync::atomic::{Ordering::Release, compiler_fence};
 use hakmem_os::vm::PAGE;
 
-/// How many slabs a block of `size` bytes takes: a request for nothing at a large alignment is a block like any other.
+/// Returns how many slabs a block of `size` bytes takes. A request for 0 bytes at a large alignment takes one.
 pub fn slabs_for(size: usize) -> usize {
     size.max(1).div_ceil(SLAB)
 }
 
-/// Usable bytes of a block for a request of `size`.
+/// Returns the usable bytes of a block for a request of `size`.
 fn bytes_for(size: usize) -> usize {
     size.max(1).next_multiple_of(PAGE)
 }
@@ -26,38 +26,39 @@ pub fn serves(usable: usize, size: usize) -> bool {
     size > SMALL_MAX && size <= usable && bytes_for(size) == usable
 }
 
-/// Allocates `size` bytes; the flag says whether they are zero. `None` when the system has no memory.
+/// Allocates `size` bytes. Returns the address, and whether the block is zero; `None` when the system has no memory.
 pub fn allocate(size: usize) -> Option<(usize, bool)> {
     let run = slabs::claim(slabs_for(size))?;
     let span = run.span();
     span.start_medium(run.base(), run.slabs);
-    take_down(span, size);
+    mark_live(span, size);
     Some((run.base(), run.zero))
 }
 
-/// The span of the block at `address`, if a medium block begins there. Its first slab's entry says MEDIUM.
+/// Returns the span of the block at `address`, if a medium block begins there. The page map entry of its first slab
+/// says MEDIUM.
 pub fn at(address: usize) -> Option<&'static Span> {
     let segment = segment::containing(address)?;
     address.is_multiple_of(SLAB).then(|| &segment.spans[address / SLAB % SLABS])
 }
 
-/// Usable bytes of the block at `address`, if one begins there.
+/// Returns the usable bytes of the block at `address`, if one begins there.
 pub fn usable_size(address: usize) -> Option<usize> {
     at(address).map(Span::bytes)
 }
 
-/// Puts a block away that is free, to be taken down again. Its slabs stay claimed.
-pub fn put_away(span: &'static Span) {
+/// Marks a freed block as cached. Its slabs stay claimed.
+pub fn mark_cached(span: &'static Span) {
     page_map::set(span.base(), 1, page_map::CACHED);
 }
 
-/// Makes a block of `size` bytes of one that was put away.
-pub fn take_down(span: &'static Span, size: usize) {
+/// Makes a cached block, or newly claimed slabs, a live block of `size` bytes.
+pub fn mark_live(span: &'static Span, size: usize) {
     span.set_bytes(bytes_for(size));
     page_map::set(span.base(), 1, page_map::MEDIUM);
 }
 
-/// Frees a block, or one that was put away.
+/// Releases the slabs of a live or a cached block.
 pub fn release(span: &'static Span) {
     page_map::set(span.base(), 1, page_map::FREED);
     if let Some(run) = Run::of(span) {
@@ -65,12 +66,13 @@ pub fn release(span: &'static Span) {
     }
 }
 
-/// Resizes the block at `address` where it stands; `None` leaves it as it was.
+/// Resizes the block at `address` in place; `None` means that it stays as it was.
 pub fn resize(address: usize, size: usize) -> Option<usize> {
     let span = at(address)?;
     let run = Run::of(span)?;
     let (wanted, bytes) = (slabs_for(size), bytes_for(size));
-    // Its bytes lie within its slabs at every moment, and its slabs are its own: a child forked in between finds it whole.
+    // At every moment the bytes of the block lie within its slabs, and the slabs are claimed for it: a child process
+    // forked in between finds it consistent.
     if wanted < run.slabs {
         span.set_bytes(bytes);
         compiler_fence(Release);

@@ -1,4 +1,5 @@
-//! Memory in large pieces, shared by all threads: segments and their slabs, spans, medium blocks, large blocks. Knows no heap.
+//! Memory in large pieces, shared by all threads: segments and their slabs, spans, medium and large blocks. Nothing
+//! here knows thread heaps.
 
 pub mod purge;
 pub mod span;

@@ -1,18 +1,18 @@
-//! How much of the free memory is to go back to the system.
+//! How much of the free memory a purge gives back to the system.
 
-/// Which free memory is to go back.
+/// Which free memory a purge gives back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purge {
     /// All of it.
     All,
-    /// What the last pass of the decay found free already.
+    /// What was free at the last pass of the decay already.
     Aged,
-    /// So many bytes at most.
+    /// At most this many bytes.
     Bytes(usize),
 }
 
 impl Purge {
-    /// What is left to do once `bytes` went back.
+    /// Returns what is left to do when `bytes` went back.
     pub fn without(self, bytes: usize) -> Purge {
         if let Purge::Bytes(most) = self { Purge::Bytes(most.saturating_sub(bytes)) } else { self }
     }

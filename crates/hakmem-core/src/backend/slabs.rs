@@ -1,35 +1,36 @@
-//! The space: finding slabs for whoever wants some, and giving free memory back in time.
+//! Finds free slabs in the segments, and purges free slabs.
 //!
-//! Used slabs are taken before fresh ones, and segments in order of their number, so the last ones empty first.
+//! Dirty slabs are claimed before clean ones, and segments are filled in order of their numbers, so the last ones
+//! become empty first.
 
 use crate::backend::availability;
 use crate::backend::purge::Purge;
 use crate::backend::segment::{self, Run, Segment};
 use crate::base::sizes::{SEGMENT, SLAB, SLABS};
 
-/// How many segments are tried where nothing is promised about the length that is wanted.
+/// How many segments are tried where the bitmap does not promise enough slabs in a row.
 const TRIES: usize = 8;
 
-/// What the space holds, in bytes.
+/// What all segments hold, in bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Extent {
-    /// Mapped as segments.
+    /// All that is mapped as segments.
     pub mapped: usize,
     /// Free slabs.
     pub free: usize,
-    /// Free slabs with old contents, resident.
+    /// Dirty slabs: free, resident, with old contents.
     pub dirty: usize,
     /// Number of segments.
     pub segments: usize,
 }
 
-/// Claims `slabs` slabs in a row, from used memory first, mapping a new segment at last.
+/// Claims `slabs` slabs in a row: dirty ones first, then any; where no segment has room, maps a new one.
 pub fn claim(slabs: usize) -> Option<Run> {
-    let (sure, perhaps) = (availability::level_for(slabs), slabs.ilog2() as usize);
-    claim_among([availability::DIRTY, sure], slabs, TRIES)
-        .or_else(|| (sure != perhaps).then(|| claim_among([availability::DIRTY, perhaps], slabs, TRIES)).flatten())
-        .or_else(|| claim_among([sure, sure], slabs, usize::MAX))
-        .or_else(|| (sure != perhaps).then(|| claim_among([perhaps, perhaps], slabs, TRIES)).flatten())
+    let (certain, possible) = (availability::level_for(slabs), slabs.ilog2() as usize);
+    claim_among([availability::DIRTY, certain], slabs, TRIES)
+        .or_else(|| (certain != possible).then(|| claim_among([availability::DIRTY, possible], slabs, TRIES)).flatten())
+        .or_else(|| claim_among([certain, certain], slabs, usize::MAX))
+        .or_else(|| (certain != possible).then(|| claim_among([possible, possible], slabs, TRIES)).flatten())
         .or_else(|| segment::map(slabs))
 }
 
@@ -38,7 +39,8 @@ fn claim_among(levels: [usize; 2], slabs: usize, tries: usize) -> Option<Run> {
     candidates.filter_map(segment::number).find_map(|segment| segment.claim(slabs))
 }
 
-/// Gives free memory back; how many bytes. The last segments first, which are the last to be used again.
+/// Purges free memory and returns how many bytes went back. It begins with the last segments, which will be used again
+/// last.
 pub fn purge(which: Purge) -> usize {
     let mut purged = 0;
     for segment in segment::all().rev() {
@@ -50,7 +52,7 @@ pub fn purge(which: Purge) -> usize {
     purged
 }
 
-/// What the space holds.
+/// Returns what all segments hold.
 pub fn extent() -> Extent {
     let mut extent = Extent::default();
     for state in segment::all().map(Segment::state) {

@@ -46,7 +46,7 @@ pub fn census() -> Census {
         census.cached += cached_by(heap);
     }
     census.live += out - census.cached;
-    let (large, kept) = (large_cache::extent().mapped as u64, large_cache::count_kept() as u64);
+    let (large, kept) = (large_cache::extent().mapped as u64, large_cache::count_cached() as u64);
     census.live += large - kept;
     census.dirty += kept;
     census.mapped += large + metadata::mapped() as u64;
@@ -69,9 +69,10 @@ impl Census {
             let span = &segment.spans[slab];
             let whole = (span.slabs() * SLAB) as u64;
             let used = if is_small(page_map::entry(segment.base() + slab * SLAB)) {
-                let in_use = span.carved_blocks() as usize - span.list().count() - span.count_away() as usize;
+                let in_use =
+                    span.carved_blocks() as usize - span.list().count() - span.count_blocks_in_holes() as usize;
                 let bytes = u64::from(BLOCK_SIZE[span.class()]) * in_use as u64;
-                let gone = u64::from(span.gone().count_ones()) * PAGE as u64;
+                let gone = u64::from(span.purged_pages().count_ones()) * PAGE as u64;
                 out += bytes;
                 self.purged += gone;
                 bytes + gone

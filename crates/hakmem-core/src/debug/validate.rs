@@ -86,14 +86,14 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
             continue;
         }
         let span = &segment.spans[slab];
-        check(span.back() == 0, "a span begins where the one before it ends", at)?;
+        check(span.slabs_before() == 0, "a span begins where the one before it ends", at)?;
         check(slab + span.slabs() <= SLABS && span.slabs() != 0, "a span lies within its segment", at)?;
         for inner in slab..slab + span.slabs() {
             check(state.free & (1 << inner) == 0, "no slab of a span is free", at)?;
         }
         if is_small(entry) {
             check_span(span, at, entry)?;
-            out[span.class()] += u64::from(span.carved_blocks() - span.back_blocks());
+            out[span.class()] += u64::from(span.carved_blocks() - span.returned_blocks());
         } else {
             let is_medium = entry == page_map::MEDIUM || entry == page_map::CACHED;
             check(is_medium && span.base() == at, "a slab that is not free holds small blocks or a medium block", at)?;
@@ -110,8 +110,12 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
     for slab in 0..span.slabs() {
         check(page_map::entry(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
     }
-    check(span.back_blocks() <= span.carved_blocks(), "free + away <= carved", at)?;
-    check(span.away_blocks() == span.count_away(), "the blocks that are away are those that overlap a hole", at)?;
+    check(span.returned_blocks() <= span.carved_blocks(), "free + blocks in holes <= carved", at)?;
+    check(
+        span.blocks_in_holes() == span.count_blocks_in_holes(),
+        "the blocks in holes are those that overlap a purged page",
+        at,
+    )?;
     check(span.carved_blocks() <= span.capacity(), "carved <= capacity", at)?;
     check(!span.is_empty(), "a span with no block in use is released", at)?;
     let mut length = 0;
@@ -120,7 +124,7 @@ fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault>
         length += 1;
     }
     check(length == span.free_blocks(), "the list of a span is as long as its count says", at)?;
-    check(span.is_marked(), "the blocks on the list of a span are those that are marked", at)?;
+    check(span.marks_match_list(), "the blocks on the list of a span are those that are marked", at)?;
     let owner = Heap::at_anchor(anchor_in(entry));
     check(span.is_listed() == span.has_room(), "a span is listed if it has blocks to hand out", at)?;
     let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));
@@ -158,7 +162,7 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
         "the list of a bin is as long as its count says",
         class,
     )?;
-    let room = |span: &Span| u64::from(span.back_blocks() + span.capacity() - span.carved_blocks());
+    let room = |span: &Span| u64::from(span.returned_blocks() + span.capacity() - span.carved_blocks());
     let spare: u64 = lane.partial.iter().map(room).sum();
     check(spare == lane.spare.get(), "a lane counts the free blocks of its spans", class)?;
     let run = lane.end.get() - lane.bump.get();

@@ -70,10 +70,10 @@ impl Locked<'_> {
         let carving = ptr::eq(self.heap, mine)
             && lane.bump.get() != lane.end.get()
             && span_of(lane.bump.get()).is_some_and(|run| ptr::eq(run, span));
-        if carving || span.is_drawn() {
+        if carving || span.feeds_bin() {
             return false;
         }
-        let (used, capacity) = (u64::from(span.carved_blocks() - span.back_blocks()), u64::from(span.capacity()));
+        let (used, capacity) = (u64::from(span.carved_blocks() - span.returned_blocks()), u64::from(span.capacity()));
         let spans = lane.spans_taken.get().wrapping_sub(lane.spans_retired.get());
         let spare = lane.spare.get();
         let in_use = (spans * capacity).saturating_sub(spare);

@@ -43,5 +43,5 @@ pub(crate) fn is_small(entry: usize) -> bool {
 /// Returns the heap that owns the span of small blocks that begins at this slab; `None` if no such span begins there.
 pub(super) fn owner_of(segment: &Segment, slab: usize) -> Option<&'static Heap> {
     let entry = page_map::entry(segment.base() + slab * SLAB);
-    (is_small(entry) && segment.spans[slab].back() == 0).then(|| Heap::at_anchor(anchor_in(entry)))
+    (is_small(entry) && segment.spans[slab].slabs_before() == 0).then(|| Heap::at_anchor(anchor_in(entry)))
 }

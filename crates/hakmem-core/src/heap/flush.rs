@@ -62,7 +62,7 @@ impl Locked<'_> {
             // Blocks that were freed one after another often share a span, so the span is looked up once for all of
             // them.
             // SAFETY: these are blocks of the bin, which are free; a block in a slab of a span belongs to the span.
-            let (count, next) = unsafe { span.put_first_of(block, most - taken, lane.bump.get()) };
+            let (count, next) = unsafe { span.return_batch(block, most - taken, lane.bump.get()) };
             if count != 0 {
                 lane.spare.add(u64::from(count));
                 self.list_or_retire(span);
@@ -81,8 +81,8 @@ impl Locked<'_> {
                 Err(refusal) => {
                     // Either the block was linked into the bin while it was on the span's list, which damaged that
                     // list. Or the bin's list was a circle, and the block's link is now part of the span's list.
-                    list_is_damaged |= refusal == Refusal::Back;
-                    if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
+                    list_is_damaged |= refusal == Refusal::AlreadyFree;
+                    if refusal == Refusal::AlreadyFree && span.link_is_intact(block) { 0 } else { next }
                 }
             };
         }

@@ -140,7 +140,7 @@ fn recount() {
         dirty += state.dirty.count_ones() as usize;
         used += (SLABS - (state.free & !state.dirty).count_ones() as usize) * SLAB;
     }
-    availability::count_anew(segments, dirty);
+    availability::recount(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
     accounting::recount(segments * SEGMENT + mapped, used + mapped - hole_bytes() as usize);
 }
@@ -153,11 +153,11 @@ fn finish_openings() {
     for (segment, slab) in segment::mapped().flat_map(|segment| (0..SLABS).map(move |slab| (segment, slab))) {
         let span = &segment.spans[slab];
         if let Some(heap) = owner_of(segment, slab)
-            && span.is_opening()
+            && span.is_purging()
             && heap.status() != Status::Lost
         {
             let locked: Locked = heap.lock_as_visitor();
-            span.opened();
+            span.end_purge();
             locked.list_or_retire(span);
         }
     }

@@ -64,12 +64,12 @@ impl Heap {
         let (span, base) = (&segment.spans[slab], segment.base() + slab * SLAB);
         let Some(locked) = self.try_lock() else { return };
         // Spans of this heap are taken and retired under this lock, so the page map is read again here.
-        let is_current = page_map::entry(base) == entry && span.back() == 0 && span.base() == base;
-        if !is_current || span.is_empty() || span.is_opening() || !(everywhere || span.is_quiet()) {
+        let is_current = page_map::entry(base) == entry && span.slabs_before() == 0 && span.base() == base;
+        if !is_current || span.is_empty() || span.is_purging() || !(everywhere || span.is_quiet()) {
             return;
         }
         // A huge page is split only if at least half of the span's blocks are free.
-        if segment.is_huge() && !everywhere && span.back_blocks() * 2 < span.capacity() {
+        if segment.is_huge() && !everywhere && span.returned_blocks() * 2 < span.capacity() {
             return;
         }
         let pages = locked.open_holes(span);
@@ -90,7 +90,7 @@ impl Heap {
         }
         let locked = self.lock_as_visitor();
         for (span, _) in begun.iter().filter(|(_, pages)| *pages != 0) {
-            span.opened();
+            span.end_purge();
             OPENINGS.fetch_sub(1, Relaxed);
             locked.list_or_retire(span);
         }

@@ -80,7 +80,7 @@ pub(crate) const ANCHOR: usize = 2048;
 /// The spans that are listed in `partial` have blocks to give:
 ///
 /// ```text
-///   spare  =  sum over the listed spans of (free + away + capacity - carved)
+///   spare  =  sum over the listed spans of (free + in holes + capacity - carved)
 /// ```
 ///
 /// For example: one listed span of 100 blocks has 60 carved blocks, 20 of them on its list and 5 in holes. So `spare` is

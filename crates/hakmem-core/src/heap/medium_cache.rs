@@ -101,7 +101,7 @@ impl Heap {
     pub(super) fn allocate_medium(&self, size: usize) -> Option<(usize, bool)> {
         self.medium_cache.used.set(true);
         if let Some(span) = self.medium_cache.take(medium::slabs_for(size)) {
-            medium::take_down(span, size);
+            medium::mark_live(span, size);
             return Some((span.base(), false));
         }
         medium::allocate(size)
@@ -122,7 +122,7 @@ impl Heap {
             medium::release(other);
         }
         if stays {
-            medium::put_away(span);
+            medium::mark_cached(span);
             self.medium_cache.put(span);
         } else {
             medium::release(span);

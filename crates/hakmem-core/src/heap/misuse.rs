@@ -119,7 +119,7 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
 /// of this thread's bin.
 pub(super) fn is_free(address: usize) -> bool {
     let entry = page_map::entry(address);
-    is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
+    is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.is_returned(address)))
 }
 
 /// Returns the usable bytes of the block at `address`, whose page map entry is `entry`; `None` if no block of this
@@ -130,7 +130,7 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
         return usable_size_of(entry, address);
     }
     let span = span_of(address)?;
-    let may_be_live = !is_latest(entry, address) && span.is_out(address);
+    let may_be_live = !is_latest(entry, address) && span.may_be_in_use(address);
     may_be_live.then(|| span.block_size())
 }
 
@@ -218,13 +218,13 @@ impl Heap {
     fn misuse_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         let run = lane.bump.get()..lane.end.get();
-        if span.is_out(block) && !run.contains(&block) {
+        if span.may_be_in_use(block) && !run.contains(&block) {
             return None;
         }
         match span.index_of(block) {
             Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
             _ if run.contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
-            _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
+            _ if span.is_returned(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
         }
     }
@@ -298,7 +298,7 @@ impl Locked<'_> {
                     // Either the block was linked into the bin while it was on its span's list, which damaged that
                     // list. Or it went back to its span while the bin still led to it, and its link is part of the
                     // span's list.
-                    if span_of(block).is_some_and(|span| span.is_linked(block)) {
+                    if span_of(block).is_some_and(|span| span.link_is_intact(block)) {
                         next = 0;
                     } else {
                         list_is_damaged = true;
@@ -313,7 +313,7 @@ impl Locked<'_> {
         }
         heap.correct_held(class, length);
         if list_is_damaged {
-            heap.lanes[class].partial.iter().filter(|span| !span.list_is_whole()).for_each(Span::relist);
+            heap.lanes[class].partial.iter().filter(|span| !span.list_is_intact()).for_each(Span::rebuild_list);
         }
     }
 
@@ -323,8 +323,8 @@ impl Locked<'_> {
         let place = small(span.class());
         let wrong = match refusal {
             Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
-            Refusal::NeverOut => Wrong::NeverHandedOut(place),
-            Refusal::Back => Wrong::FreedTwice(place, 0),
+            Refusal::NeverHandedOut => Wrong::NeverHandedOut(place),
+            Refusal::AlreadyFree => Wrong::FreedTwice(place, 0),
         };
         self.noticed.note(block, wrong);
     }

@@ -97,11 +97,11 @@ impl Heap {
         if availability::mapped() > mapped {
             self.open_holes_for_growth();
         }
-        run.bring_in();
+        run.prefault();
         let span = run.span();
         span.start(run.base(), class, run.zero);
         for back in 0..slabs {
-            run.segment.spans[run.first + back].set_back(back);
+            run.segment.spans[run.first + back].set_slabs_before(back);
         }
         self.take_run(class, span);
         // From here on other threads can find the span, and touch it only under the lock; the owner set it up without
@@ -197,7 +197,8 @@ impl Locked<'_> {
         let lane = &self.heap.lanes[class];
         let running = lane.bump.get() != lane.end.get();
         let spans = lane.partial.iter().take(CANDIDATES).filter(|span| !running || span.free_blocks() != 0);
-        let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.back_blocks()) else {
+        let Some(span) = spans.min_by_key(|span| span.capacity() - span.carved_blocks() + span.returned_blocks())
+        else {
             lane.flushed.set(false);
             return;
         };

@@ -41,14 +41,14 @@ impl Locked<'_> {
         let Some(span) = span_of(block) else { return Ok(()) };
         let lane = &self.heap.lanes[span.class()];
         // SAFETY: this is a free block of this span; the call takes at most one.
-        if unsafe { span.put_first_of(block, 1, lane.bump.get()) }.0 != 0 {
+        if unsafe { span.return_batch(block, 1, lane.bump.get()) }.0 != 0 {
             lane.spare.add(1);
             self.list_or_retire(span);
         // SAFETY: as above.
         } else if let Err(refusal) = unsafe { self.put_checked(span, block) } {
-            let leads_on = refusal != Refusal::Back || !span.is_linked(block);
-            if !span.list_is_whole() {
-                span.relist();
+            let leads_on = refusal != Refusal::AlreadyFree || !span.link_is_intact(block);
+            if !span.list_is_intact() {
+                span.rebuild_list();
             }
             return Err(leads_on);
         }
@@ -65,7 +65,7 @@ impl Locked<'_> {
     pub(super) unsafe fn put_checked(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
         let lane = &self.heap.lanes[span.class()];
         // SAFETY: guaranteed by the caller.
-        match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
+        match unsafe { span.return_checked(block, &(lane.bump.get()..lane.end.get())) } {
             Ok(()) => {
                 lane.spare.add(1);
                 self.list_or_retire(span);
@@ -95,7 +95,7 @@ impl Locked<'_> {
 
     /// Charges the pages in holes of a retired span again: its slabs count as resident until they are purged.
     fn charge_holes_of_retired(&self, span: &'static Span) {
-        let pages = span.gone().count_ones();
+        let pages = span.purged_pages().count_ones();
         if pages != 0 {
             self.heap.pages_in_holes.sub(u64::from(pages));
             accounting::charge_beyond_limits(pages as usize * PAGE);

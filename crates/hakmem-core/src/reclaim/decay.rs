@@ -78,7 +78,7 @@ pub fn has_excess() -> bool {
 
 /// Returns the bytes that are free and resident, beyond one part in `part` of the used memory.
 fn excess(part: usize) -> usize {
-    (availability::dirty() * SLAB + large_cache::extent().kept).saturating_sub(accounting::used() / part)
+    (availability::dirty() * SLAB + large_cache::extent().cached).saturating_sub(accounting::used() / part)
 }
 
 fn budget(now: u64) -> usize {

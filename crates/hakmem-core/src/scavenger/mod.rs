@@ -56,7 +56,7 @@ fn start() -> bool {
 }
 
 fn has_work() -> bool {
-    availability::dirty() != 0 || large_cache::extent().kept != 0
+    availability::dirty() != 0 || large_cache::extent().cached != 0
 }
 
 extern "C" fn run() -> ! {

@@ -79,7 +79,7 @@ pub fn totals() -> Totals {
         totals.live_bytes = totals.live_bytes.wrapping_add(row.live_bytes);
     }
     let (segments, large) = (slabs::extent(), large_cache::extent());
-    totals.dirty_bytes = (segments.dirty + large.kept) as u64;
+    totals.dirty_bytes = (segments.dirty + large.cached) as u64;
     let gone = heap::hole_bytes();
     totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
     totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;

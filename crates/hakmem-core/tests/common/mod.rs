@@ -1,12 +1,12 @@
-//! What the tests share: the statistics held against a walk over the whole heap.
+//! What several tests share: the statistics compared with a walk over the whole heap.
 
 use hakmem_core::base::accounting;
 use hakmem_core::debug::{Census, census};
 use hakmem_core::stats::totals;
 
-/// Panics unless the counters, the census and the identity of the seven quantities agree to the byte. No thread may be in the
-/// allocator.
-pub fn check_books() {
+/// Panics unless the counters, the census and the sum of the seven quantities agree to the byte. The caller makes sure
+/// that no thread is in the allocator.
+pub fn check_counters() {
     let totals = totals();
     let counted = Census {
         live: totals.live_bytes,

@@ -1,20 +1,21 @@
-//! Blocks of small size in the hands of a model's threads, and what these do with their heaps.
+//! Small blocks for the threads of a model, and what these threads do with their heaps.
 //!
 //! # Safety
-//! A block is freed once, by the thread that has it.
+//! A block is freed once, by the thread that holds it.
 
 use hakmem_core::base::sizes::class_of;
 use hakmem_core::{debug, heap, scavenger, stats};
 use hakmem_os::atomic::note_write;
 use hakmem_os::{model, slot};
 
-/// Two blocks of this size fill a span, and one is enough to be handed over at once.
+/// Two blocks of this size fill a span, and a single one is large enough to be sent to its owner at once.
 pub const SIZE: usize = 32 << 10;
 
-/// What the slot says in a thread whose heap is gone for good: it gets none, and hands over what it frees block by block.
+/// The slot's state in a thread past its exit hook: it gets no heap of its own, and sends each block that it frees at
+/// once.
 pub const PAST_EXIT: usize = 1;
 
-/// A block in the program's hands, which it may write.
+/// A live block, which the program may write.
 pub struct Block(*mut u8);
 
 impl Block {
@@ -35,24 +36,24 @@ impl Block {
 
     pub fn free(self) {
         self.write();
-        // SAFETY: a live block, which is forgotten.
+        // SAFETY: a live block, which this function consumes.
         unsafe { heap::free(self.0) };
     }
 }
 
-/// Ends this thread as libc would.
+/// Ends this thread as libc does.
 pub fn exit() {
     model::exit(slot::state());
 }
 
-/// From here on this is another thread, which got the number of one that ended, and its slot.
-pub fn begin_anew() {
+/// From here on this thread stands for another one, which got the number and the slot of one that has ended.
+pub fn begin_again() {
     slot::set_state(0);
     slot::set_distance(0);
     slot::set_heap(0);
 }
 
-/// Lets so many heaps wait in the pool, so that threads that begin need not make one.
+/// Puts `heaps` heaps into the pool, so that threads that begin need not make one.
 pub fn fill_pool(heaps: usize) {
     if heaps != 0 {
         model::run_apart(move || {
@@ -64,7 +65,8 @@ pub fn fill_pool(heaps: usize) {
     }
 }
 
-/// At rest, every count is what it counts, so many blocks are out, and none is on its way.
+/// Checks, while no other thread runs, that every count is right, that `live` blocks are live, and that none is on its
+/// way to its owner.
 pub fn check_heaps(live: u64) {
     scavenger::take_from(None, false);
     assert_eq!(debug::validate(), Ok(live));

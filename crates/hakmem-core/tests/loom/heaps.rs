@@ -1,4 +1,4 @@
-//! Thread heaps: blocks that come back from other threads, spans that change hands, and the list of all heaps.
+//! Thread heaps: remote frees, spans that get another owner, and the list of all heaps.
 
 use crate::blocks::{Block, PAST_EXIT, SIZE, check_heaps, exit, fill_pool};
 use hakmem_core::{heap, scavenger, stats};
@@ -7,13 +7,13 @@ use hakmem_os::slot;
 
 /// Catches: a chain whose last block is not remembered.
 #[test]
-fn a_chain_freed_by_another_thread_comes_back_once() {
+fn a_chain_freed_by_another_thread_returns_once() {
     explore("heaps, one frees a chain that the other has allocated", 1, || {
         fill_pool(1);
-        // Two of them are handed over together.
+        // Two blocks of this size are sent together.
         let (one, two) = (Block::of(SIZE / 2), Block::of(SIZE / 2));
         let other = spawn(move || {
-            // A thread that only frees hands over block by block.
+            // A thread that only frees sends each block at once.
             let own = Block::new();
             one.free();
             two.free();
@@ -27,9 +27,10 @@ fn a_chain_freed_by_another_thread_comes_back_once() {
     });
 }
 
-/// Catches: a chain pushed onto the inbox without being linked to what is there; an inbox that is read and emptied in two steps.
+/// Catches: a chain pushed onto the inbox without a link to what is there; an inbox that is read and emptied in two
+/// steps.
 #[test]
-fn no_block_is_lost_of_those_that_come_together() {
+fn no_block_is_lost_where_two_threads_send_at_once() {
     explore("heaps, two free what a third one has allocated", 3, || {
         let (one, two) = (Block::new(), Block::new());
         let others = [one, two].map(|block| {
@@ -46,21 +47,22 @@ fn no_block_is_lost_of_those_that_come_together() {
     });
 }
 
-/// Catches: `Relaxed` in place of `Release` in `receive`, or of `Acquire` in `take_inbox`; a heap that is served without its lock; a lock that is let go `Relaxed`.
+/// Catches: `Relaxed` instead of `Release` in `receive`, or instead of `Acquire` in `take_inbox`; an inbox that is
+/// drained without the heap's lock; a lock that is released `Relaxed`.
 #[test]
-fn an_inbox_is_served_by_one_at_a_time() {
-    explore("heaps, one frees, one serves, and the owner allocates", 1, || {
+fn one_thread_at_a_time_drains_an_inbox() {
+    explore("heaps, one frees, one drains, and the owner allocates", 1, || {
         let (theirs, mine) = (Block::new(), Block::new());
         let other = spawn(move || {
             slot::set_state(PAST_EXIT);
             theirs.free();
         });
-        let servant = spawn(|| {
+        let scavenger_thread = spawn(|| {
             scavenger::take_from(None, false);
         });
         let more = Block::new();
         other.join();
-        servant.join();
+        scavenger_thread.join();
         check_heaps(2);
         mine.free();
         more.free();
@@ -68,10 +70,11 @@ fn an_inbox_is_served_by_one_at_a_time() {
     });
 }
 
-/// Catches: an empty span that the page map still names when its heap's lock is free; an entry of the page map stored `Relaxed`.
+/// Catches: an empty span that the page map still names when its heap's lock is released; an entry of the page map
+/// stored `Relaxed`.
 #[test]
-fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
-    explore("heaps, one opens gaps while a span goes from heap to heap", 1, || {
+fn the_search_for_holes_never_meets_a_span_that_gets_another_owner() {
+    explore("heaps, one opens holes while a span goes from heap to heap", 1, || {
         fill_pool(1);
         let theirs = Block::new();
         let other = spawn(|| heap::open_holes(true));
@@ -84,9 +87,9 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
     });
 }
 
-/// Catches: `Relaxed` in place of `AcqRel` where a new heap is put on the list of all.
+/// Catches: `Relaxed` instead of `AcqRel` where a new heap is put on the list of all.
 #[test]
-fn a_heap_is_whole_when_others_find_it() {
+fn a_heap_is_complete_when_others_find_it() {
     explore("heaps, one thread begins and one counts the heaps", 2, || {
         let other = spawn(|| Block::new().free());
         let (_, heaps) = stats::misses_and_heaps();

@@ -1,6 +1,6 @@
-//! Threads that wait for work, and the scavenger that takes what they keep at hand.
+//! Threads that wait for work, and the scavenger that takes what they cache.
 
-use crate::blocks::{Block, PAST_EXIT, SIZE, begin_anew, check_heaps, exit};
+use crate::blocks::{Block, PAST_EXIT, SIZE, begin_again, check_heaps, exit};
 use hakmem_core::scavenger;
 use hakmem_os::model::task::{Memory, wait_for_work};
 use hakmem_os::model::{explore, spawn};
@@ -10,9 +10,9 @@ fn scavenge() {
     scavenger::take_from(Memory::open().as_ref(), true);
 }
 
-/// Catches: a heap that is taken though its thread is not blocked any more, or though its slot was not cleared.
+/// Catches: a heap that is taken although its thread is not blocked any more, or although its slot was not cleared.
 #[test]
-fn an_owner_that_comes_back_shares_nothing() {
+fn an_owner_that_wakes_shares_no_block() {
     explore("idle, one waits and allocates while the scavenger takes", 4, || {
         let (one, two) = (Block::of(SIZE / 2), Block::of(SIZE / 2));
         one.free();
@@ -26,16 +26,16 @@ fn an_owner_that_comes_back_shares_nothing() {
     });
 }
 
-/// Catches: the count of adoptions read before the status; an adoption that is not counted; a place that is stored `Relaxed`, or that
-/// stays when the thread ends.
+/// Catches: the count of adoptions read before the status; an adoption that is not counted; a slot address that is
+/// stored `Relaxed`, or that stays when the thread ends.
 #[test]
-fn a_place_that_another_thread_has_is_not_the_first_ones() {
+fn a_slot_that_another_thread_got_is_not_taken_for_the_first_ones() {
     explore("idle, one waits and ends, and another one begins in its place while the scavenger takes", 2, || {
         Block::new().free();
         let other = spawn(scavenge);
         wait_for_work();
         exit();
-        begin_anew();
+        begin_again();
         let mine = Block::new();
         other.join();
         mine.write();
@@ -45,7 +45,7 @@ fn a_place_that_another_thread_has_is_not_the_first_ones() {
 
 /// Not yet seen to catch a weakening.
 #[test]
-fn a_block_that_comes_while_the_heap_is_taken_is_not_lost() {
+fn a_block_sent_while_the_heap_is_taken_is_not_lost() {
     explore("idle, one waits and one frees its block while the scavenger takes", 3, || {
         let theirs = Block::new();
         let other = spawn(scavenge);

@@ -1,7 +1,7 @@
-//! The lock that sleeps.
+//! The futex lock.
 //!
 //! # Safety
-//! What is guarded is touched under the lock.
+//! The guarded cell is touched under the lock.
 
 use hakmem_core::map::metadata;
 use hakmem_os::atomic::Cell;
@@ -29,12 +29,12 @@ impl Guarded {
     }
 }
 
-/// loom itself says so where a thread sleeps for ever.
+/// loom itself reports a thread that is never woken.
 ///
-/// Catches: `Relaxed` in place of `Acquire` or `Release`; a thread that comes back from its sleep and does not say that others may
-/// still sleep; no wake where somebody may sleep.
+/// Catches: `Relaxed` instead of `Acquire` or `Release`; a thread that wakes and does not note that others may still
+/// sleep; an unlock that wakes no thread where one may sleep.
 #[test]
-fn one_at_a_time_has_the_lock_and_nobody_sleeps_for_ever() {
+fn one_thread_at_a_time_has_the_lock_and_every_sleeper_is_woken() {
     explore("lock, three take it", 2, || {
         let guarded = Guarded::new();
         let others = [(); 2].map(|()| spawn(|| guarded.add()));
@@ -44,9 +44,9 @@ fn one_at_a_time_has_the_lock_and_nobody_sleeps_for_ever() {
     });
 }
 
-/// Catches: `Relaxed` in place of `Acquire` in `try_lock`.
+/// Catches: `Relaxed` instead of `Acquire` in `try_lock`.
 #[test]
-fn who_tries_the_lock_has_it_or_has_not() {
+fn a_thread_that_tries_the_lock_has_it_or_has_not() {
     explore("lock, one takes it and one tries", 4, || {
         let guarded = Guarded::new();
         let other = spawn(|| guarded.add());

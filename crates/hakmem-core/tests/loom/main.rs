@@ -1,15 +1,17 @@
-//! Models of what threads share: the shipped code, its atomics in the hands of the model checker loom. Run by `scripts/model`.
+//! Models of what threads share: the shipped code, with its atomics under the control of the model checker loom.
+//! `scripts/model` runs them.
 //!
-//! Each model says which weakening of the code it was seen to catch; so it can fail. The number behind its name is how often at
-//! most a thread that could go on is interrupted in the short form; in the long form `LOOM_MAX_PREEMPTIONS` says another one.
+//! Each model names the weakenings of the code that it was seen to catch, so it can fail. The number behind its name is
+//! the most preemptions of a thread that could continue, in the short form; in the long form `LOOM_MAX_PREEMPTIONS`
+//! replaces it.
 #![cfg(loom)]
 
 mod adoption;
-mod bell;
 mod blocks;
 mod heaps;
 mod idle;
-mod kept;
+mod large_cache;
 mod lock;
 mod segments;
 mod stack;
+mod wake_up;

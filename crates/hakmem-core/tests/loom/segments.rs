@@ -1,7 +1,7 @@
 //! Segments: the word that says which slabs are free, and the hints in `availability`.
 //!
 //! # Safety
-//! Slabs are touched by the thread that claimed them.
+//! A slab is touched by the thread that claimed it.
 
 use hakmem_core::backend::availability;
 use hakmem_core::backend::purge::Purge;
@@ -12,10 +12,10 @@ use hakmem_core::map::metadata;
 use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
 
-/// So many segments make a process large enough for slabs to be brought in ahead, four at once.
+/// This many segments make a process large enough to prefault slabs, four at once.
 const LARGE: isize = 32;
 
-/// A segment in which the last `free` slabs are free, and were used before where that is said.
+/// Maps a segment whose last `free` slabs are free, and dirty if `used` says so.
 fn segment_with(free: usize, used: bool) -> &'static Segment {
     let run = segment::map(SLABS - free).expect("memory");
     if used {
@@ -24,7 +24,7 @@ fn segment_with(free: usize, used: bool) -> &'static Segment {
     run.segment
 }
 
-/// Writes to every slab of a run, as its owner may, and finds the segment as a block of it would.
+/// Writes to every slab of a run, as its owner may, and finds the segment by address.
 fn use_slabs(run: Run) {
     for slab in 0..run.slabs {
         note_write(run.base() + slab * SLAB);
@@ -33,23 +33,23 @@ fn use_slabs(run: Run) {
     assert!(core::ptr::eq(found, run.segment));
 }
 
-/// The same with contents: what is said to be zero is.
+/// Does the same with contents, and checks that slabs are zero where the run says so.
 fn fill_slabs(run: Run) {
     use_slabs(run);
     for slab in 0..run.slabs {
-        // SAFETY: claimed, and mapped.
+        // SAFETY: this thread has claimed the slab, which is mapped.
         let old = unsafe { ((run.base() + slab * SLAB) as *mut usize).replace(1) };
         assert!(old == 0 || !run.zero, "slab {} is not zero", run.first + slab);
     }
 }
 
-/// The longest run of free slabs, as a power of two, and 0 for none.
+/// Returns the length of the longest run of free slabs, rounded down to a power of two; 0 if none is free.
 fn longest(free: u32) -> u32 {
     let runs = |length: u32| (0..SLABS as u32).any(|at| (free >> at).trailing_ones() >= length);
     [16, 8, 4, 2, 1].into_iter().find(|length| runs(*length)).unwrap_or(0)
 }
 
-/// At rest, what is published agrees with what is.
+/// Checks, while no other thread runs, that the hints and sums agree with the segments.
 fn check_sums(segments: &[&'static Segment]) {
     let (mut dirty, mut used) = (0, metadata::mapped());
     for (at, segment) in segments.iter().enumerate() {
@@ -69,7 +69,7 @@ fn check_sums(segments: &[&'static Segment]) {
     assert_eq!(accounting::used(), used, "bytes in use");
 }
 
-/// Catches: `Relaxed` in place of `SeqCst` where slabs are released; a claim that leaves its slabs marked dirty.
+/// Catches: `Relaxed` instead of `SeqCst` where slabs are released; a claim that leaves its slabs marked dirty.
 #[test]
 fn no_slab_has_two_owners() {
     explore("segment, two claim and release", 3, || {
@@ -88,8 +88,8 @@ fn no_slab_has_two_owners() {
     });
 }
 
-/// Catches: `Acquire` and `AcqRel` in place of `SeqCst` in a claim, a release, `summary` or `publish`; and a `publish` that does not look
-/// again after it wrote.
+/// Catches: `Acquire` and `AcqRel` instead of `SeqCst` in a claim, a release, `summary` or `publish`; a `publish` that
+/// does not read the state again after it wrote.
 #[test]
 fn hints_agree_where_a_change_is_undone_before_it_is_published() {
     explore("segment, one claims and one releases", 4, || {
@@ -102,9 +102,9 @@ fn hints_agree_where_a_change_is_undone_before_it_is_published() {
     });
 }
 
-/// Catches: slabs released before their pages are given back.
+/// Catches: slabs that are released before their pages are purged.
 #[test]
-fn purged_slabs_have_no_other_owner_meanwhile() {
+fn slabs_have_no_other_owner_while_they_are_purged() {
     explore("segment, one purges and one claims", 3, || {
         let segment = segment_with(2, true);
         let other = spawn(move || {
@@ -120,10 +120,11 @@ fn purged_slabs_have_no_other_owner_meanwhile() {
     });
 }
 
-/// Catches: a state stored `Relaxed` for a descriptor that serves again; a segment unmapped that is not free as a whole.
+/// Catches: a state stored `Relaxed` for a descriptor that is reused; a segment that is unmapped although it is not
+/// free as a whole.
 #[test]
-fn a_stale_hint_leads_to_a_segment_that_is_there() {
-    explore("segment, one unmaps and maps and one has a stale hint", 3, || {
+fn an_outdated_hint_leads_to_a_mapped_segment() {
+    explore("segment, one unmaps and maps and one has an outdated hint", 3, || {
         let segment = segment_with(SLABS, true);
         let other = spawn(move || {
             let run = segment.claim(1);
@@ -140,7 +141,7 @@ fn a_stale_hint_leads_to_a_segment_that_is_there() {
     });
 }
 
-/// Catches: a number that is read and raised in two steps.
+/// Catches: a number that is read and incremented in two steps.
 #[test]
 fn each_descriptor_has_a_number_of_its_own() {
     explore("segment, two are mapped", 1, || {
@@ -153,17 +154,17 @@ fn each_descriptor_has_a_number_of_its_own() {
     });
 }
 
-/// The process is large enough for slabs to be brought in before they are wanted.
+/// Makes the process large enough to prefault slabs, or small again.
 fn be_large(segments: isize) {
     for _ in 0..segments.unsigned_abs() {
         if segments > 0 { availability::note_mapped() } else { availability::note_unmapped() }
     }
 }
 
-/// Catches: slabs that are said to be zero only after they were released.
+/// Catches: prefaulted slabs that are marked as zero only after they were released.
 #[test]
-fn what_was_brought_in_ahead_is_zero_until_it_was_used() {
-    explore("segment, one brings slabs in and one claims and releases them", 2, || {
+fn prefaulted_slabs_are_zero_until_they_are_used() {
+    explore("segment, one prefaults slabs and one claims and releases them", 2, || {
         be_large(LARGE);
         let segment = segment_with(4, false);
         let run = segment.claim(1).expect("room");
@@ -173,7 +174,7 @@ fn what_was_brought_in_ahead_is_zero_until_it_was_used() {
                 run.release();
             }
         });
-        run.bring_in();
+        run.prefault();
         fill_slabs(run);
         segment.claim(1).into_iter().for_each(fill_slabs);
         other.join();
@@ -183,9 +184,9 @@ fn what_was_brought_in_ahead_is_zero_until_it_was_used() {
     });
 }
 
-/// Catches: slabs claimed whether they are free or not.
+/// Catches: slabs that are claimed although they are not free.
 #[test]
-fn a_block_that_grows_in_place_takes_nobodys_slabs() {
+fn a_block_that_grows_in_place_takes_free_slabs_only() {
     explore("segment, one claims what lies behind its slabs, and one claims any", 4, || {
         let segment = segment_with(3, true);
         let run = segment.claim(1).expect("room");

@@ -12,14 +12,14 @@ use hakmem_os::model::{explore, spawn};
 #[repr(align(64))]
 struct Item {
     link: AtomicPtr<Item>,
-    /// Written by whoever has the item.
+    /// Written by the thread that has the item.
     held: Cell<usize>,
 }
 
-// SAFETY: the cell is touched by whoever took the item off the stack; the models are to show that this is one thread.
+// SAFETY: the thread that took an item off the stack touches its cell; the models are to show that this is one thread.
 unsafe impl Sync for Item {}
 
-// SAFETY: one field; made by `meta`, aligned to 64.
+// SAFETY: `link` returns one field; `metadata` makes items, so they are never unmapped; they are aligned to 64.
 unsafe impl Linked for Item {
     fn link(&self) -> &AtomicPtr<Item> {
         &self.link
@@ -47,14 +47,15 @@ fn push(stack: &Stack<Item>, item: &'static Item) {
     stack.push(item);
 }
 
-/// How many items stand on the stack, each once and none held.
+/// Counts the items on the stack, and checks that each is there once and no thread holds it.
 fn count(stack: &Stack<Item>) -> usize {
     let items =
         core::iter::from_fn(|| pop(stack)).inspect(|item| assert_eq!(item.held.get(), 1, "an item is there twice"));
     items.count()
 }
 
-/// Catches: no change of the tag at a pop, `Relaxed` in place of `AcqRel` in `push`, and of `Acquire` in `pop`.
+/// Catches: a pop that does not change the tag; `Relaxed` instead of `AcqRel` in `push`, and instead of `Acquire` in
+/// `pop`.
 #[test]
 fn no_item_is_lost_or_taken_twice() {
     explore("stack, one pops and one reorders", 4, || {

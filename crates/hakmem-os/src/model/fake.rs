@@ -1,4 +1,5 @@
-//! The kernel of a model: the table of `kernel`, with memory from the arena and a clock that a call moves by a microsecond.
+//! The kernel of a model: a kernel table that takes memory from the arena, and whose clock each call advances by a
+//! microsecond.
 //!
 //! # Safety
 //! Each function gets what the function of the real kernel gets. The arena stays mapped.
@@ -8,7 +9,8 @@ use crate::kernel::{Advice, Kernel};
 use core::ptr;
 use std::vec::Vec;
 
-/// Maps memory from the arena, and fails only when the arena is used up. It has no huge pages and resizes nothing.
+/// The kernel of a model. It maps memory from the arena and fails only when the arena is used up. It has no huge pages
+/// and resizes nothing.
 pub(super) static KERNEL: Kernel = Kernel { map, unmap, purge, remap, advise, now, micros };
 
 fn map(_: usize, len: usize, _: bool) -> usize {
@@ -26,7 +28,8 @@ fn map(_: usize, len: usize, _: bool) -> usize {
     at
 }
 
-/// Notes that the kernel takes away the contents of a range: no thread may be accessing it.
+/// Notes that the kernel takes away the contents of a range: loom then reports a thread that accesses the range at the
+/// same time.
 fn note_taken_away(at: usize, len: usize) {
     let mut touched: Vec<usize> =
         world(|world| world.cells.keys().copied().filter(|cell| (at..at + len).contains(cell)).collect());

@@ -1,23 +1,24 @@
-//! Models: the words that threads share, as the model checker `loom` sees them. Compiled under `cfg(loom)` only.
+//! Models: lets the model checker `loom` see the words that threads share. Compiled only under `cfg(loom)`.
 //!
-//! loom has atomics of its own, which are larger, cannot be made in a constant and are not valid as zero bytes. So each word
-//! keeps its place and its size here. While there is one thread only, before a model's threads begin and after they ended, words are what
-//! they are in memory. When the first thread begins, loom's atomics are made for them, with the values that are in memory; until the
-//! last one has ended the address of a word names its atomic, and then the values are written back. Statics and descriptors made of
-//! zero bytes therefore work as they are; each execution puts back what it found. Plain memory, cells and links in free blocks, is really
-//! written, and its address names a loom cell that notices when two threads touch it without an order between them.
+//! loom has its own atomics, which are larger, cannot be made in a constant, and are not valid as zero bytes. So here
+//! each word keeps its address and its size. While only one thread runs, before a model's threads begin and after they
+//! have ended, words are plain words in memory. When the first thread begins, loom's atomics are made for them, with
+//! the values from memory. Until the last thread has ended, the address of a word selects its atomic; then the values
+//! are written back to memory. So statics and descriptors made of zero bytes work without change, and each execution
+//! restores the values that it found. Plain memory, cells and the links in free blocks, is really written; its address
+//! selects a loom cell that notices when two threads access it without synchronisation.
 //!
-//! loom wants the making of an atomic to come before each use of it, in the sense of the memory model. So it must be known, when the
-//! threads begin, which words there are: a first run, one thread after the other and without loom's atomics, learns that.
-//! A word in memory that is mapped later is made by the thread that maps it, and must be
-//! handed to other threads properly: loom says so where it is not.
+//! loom requires that an atomic is made before each use of it, in the sense of the memory model. So the words must be
+//! known when the threads begin. A first run, with one thread after the other and without loom's atomics, learns them.
+//! A word in memory that is mapped later is made by the thread that maps it, and must reach other threads by
+//! synchronisation; loom reports where it does not.
 //!
-//! The kernel is a fake one: memory comes from one range, address by address, and none is used twice in an execution, so that
-//! touching what was unmapped is noticed. What it knows about threads is in `task`.
+//! The kernel is a fake one. It maps memory from one range in order of address, and no address twice in an execution,
+//! so that an access to unmapped memory is noticed. `task` holds what it knows about threads.
 //!
 //! # Safety
-//! loom runs the threads of a model in turn on one real thread, so what is in `WORLD` is never used by two at once. The wrappers
-//! are transparent, so a reference to one is one to the word of `core` inside.
+//! loom runs the threads of a model in turn on one real thread, so no two of them use `WORLD` at once. The wrappers are
+//! transparent, so a reference to a wrapper is a reference to the word of `core` inside.
 
 mod fake;
 mod futex;
@@ -53,27 +54,28 @@ pub(crate) use futex::futex;
 /// What the real thread is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Something outside of a model: words are what they are in memory.
+    /// Code outside of a model: words are plain words in memory.
     Plain,
-    /// The run that learns which words there are, in memory too.
+    /// The run that learns which words there are; these are plain words in memory too.
     Learning,
-    /// A part of an execution in which there is one thread only: before the others begin, and after they ended. In memory too.
+    /// The part of an execution with one thread only: before the others begin, and after they have ended. Words are in
+    /// memory here too.
     Alone,
     /// The part of an execution in which several threads run.
     Exploring,
 }
 
-/// Bytes of the range that a model maps memory from.
+/// Bytes of the range from which a model maps memory.
 const ARENA: usize = 256 << 20;
 const SEGMENT: usize = 2 << 20;
 
-/// A word: its value before anything was done, and how to make loom's atomic for it, or put the value back.
+/// A word: its value before the first access, how to make loom's atomic for it, and how to restore the value.
 #[derive(Clone, Copy)]
 struct Known {
     make: fn(usize, bool),
-    put_back: fn(usize, u64),
+    restore: fn(usize, u64),
     value: u64,
-    /// Whether any access to it is sequentially consistent: loom then wants the first store to be so too.
+    /// Whether any access to it is sequentially consistent: loom then requires that the first store is too.
     is_strict: bool,
 }
 
@@ -84,22 +86,22 @@ struct World {
     u64s: HashMap<usize, Rc<modelled::AtomicU64>>,
     usizes: HashMap<usize, Rc<modelled::AtomicUsize>>,
     isizes: HashMap<usize, Rc<modelled::AtomicIsize>>,
-    /// The threads that loaded a word, and what their loads touch.
+    /// The threads that loaded a word, and the object that their loads touch.
     loads: HashMap<usize, Vec<(ThreadId, Rc<loom::sync::Condvar>)>>,
     cells: HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>,
-    beds: HashMap<usize, Rc<futex::Bed>>,
+    queues: HashMap<usize, Rc<futex::Queue>>,
     known: BTreeMap<usize, Known>,
-    threads: HashMap<ThreadId, slot::Belongings>,
-    /// By the numbers of threads, and how many of these began.
-    belongings: Vec<slot::Belongings>,
+    threads: HashMap<ThreadId, slot::ThreadState>,
+    /// The states of all threads, by number, and how many of the threads have begun.
+    thread_states: Vec<slot::ThreadState>,
     began: usize,
     at_exit: Option<unsafe extern "C" fn(*mut core::ffi::c_void)>,
     arena: usize,
-    /// Where the next mapping is.
+    /// The address of the next mapping.
     top: usize,
-    /// What is mapped from here on was mapped by threads.
+    /// Where the mappings begin that the model's threads made.
     sealed: Option<usize>,
-    /// Threads beside the first.
+    /// Number of threads beside the first.
     running: usize,
     unmapped: Vec<Range<usize>>,
     micros: u64,
@@ -116,10 +118,10 @@ impl World {
             isizes: HashMap::new(),
             loads: HashMap::new(),
             cells: HashMap::new(),
-            beds: HashMap::new(),
+            queues: HashMap::new(),
             known: BTreeMap::new(),
             threads: HashMap::new(),
-            belongings: Vec::new(),
+            thread_states: Vec::new(),
             began: 0,
             at_exit: None,
             arena: 0,
@@ -131,7 +133,7 @@ impl World {
         }
     }
 
-    /// Forgets the execution before.
+    /// Begins an execution: forgets the one before.
     fn begin(&mut self, mode: Mode) {
         self.mode = mode;
         self.bools.clear();
@@ -141,7 +143,7 @@ impl World {
         self.isizes.clear();
         self.loads.clear();
         self.cells.clear();
-        self.beds.clear();
+        self.queues.clear();
         self.threads.clear();
         self.began = 0;
         self.at_exit = None;
@@ -152,29 +154,29 @@ impl World {
         if self.arena == 0 {
             let (protection, flags) =
                 (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-            // SAFETY: maps what is free.
+            // SAFETY: the kernel chooses an address that is free.
             let at = unsafe { libc::mmap(ptr::null_mut(), ARENA + SEGMENT, protection, flags, -1, 0) } as usize;
             self.arena = at.next_multiple_of(SEGMENT);
         } else {
-            // SAFETY: the arena's own pages, to be zero again.
+            // SAFETY: these pages belong to the arena; they become zero again.
             unsafe { libc::madvise(self.arena as *mut _, self.top - self.arena, libc::MADV_DONTNEED) };
         }
         self.top = self.arena;
         let arena = self.arena..self.arena + ARENA;
         for (&address, known) in self.known.iter().filter(|(address, _)| !arena.contains(address)) {
-            (known.put_back)(address, known.value);
+            (known.restore)(address, known.value);
         }
     }
 }
 
-/// Begins an execution, or the run that learns.
+/// Begins an execution, or the run that learns the words.
 fn begin_run(mode: Mode) {
     world(|world| world.begin(mode));
-    if world(|world| world.belongings.is_empty()) {
-        let made: Vec<_> = (1..=loom::MAX_THREADS as u32).map(slot::Belongings::new).collect();
-        world(|world| world.belongings = made);
+    if world(|world| world.thread_states.is_empty()) {
+        let made: Vec<_> = (1..=loom::MAX_THREADS as u32).map(slot::ThreadState::new).collect();
+        world(|world| world.thread_states = made);
     }
-    slot::Belongings::next().give();
+    slot::ThreadState::next().assign();
 }
 
 std::thread_local! {
@@ -189,10 +191,11 @@ fn mode() -> Mode {
     world(|world| world.mode)
 }
 
-/// Explores `run`, once for each order that its threads' operations can come in, with at most `preemptions` switches away from a
-/// thread that could go on; `LOOM_MAX_PREEMPTIONS` says another number. Prints how many executions there were.
+/// Explores `run`: executes it once for each order in which its threads' operations can occur, with at most
+/// `preemptions` switches away from a thread that could continue. `LOOM_MAX_PREEMPTIONS` replaces that number. Prints
+/// how many executions there were.
 pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
-    // The run that learns changes statics in memory, and puts them back.
+    // The run that learns changes statics in memory, and restores them.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     kernel::replace(Some(&fake::KERNEL));
@@ -202,7 +205,7 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.max_branches = builder.max_branches.max(100_000);
     let mut learning = loom::model::Builder::new();
-    // One execution: the limits are looked at before each one whose number this divides.
+    // One execution: loom checks its limits before each execution whose number this divides.
     (learning.checkpoint_interval, learning.max_permutations) = (2, Some(2));
     learning.max_branches = builder.max_branches;
     let learn = run.clone();
@@ -223,14 +226,14 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     eprintln!("{name}: {count} executions explored, at most {bound} preemptions each");
 }
 
-/// Makes the words that are known to be at these addresses.
+/// Makes loom's atomics for the known words at these addresses.
 fn make_known(wanted: impl Fn(usize) -> bool) {
     let known: Vec<_> = world(|world| world.known.iter().map(|(address, known)| (*address, *known)).collect());
     let known = known.into_iter().filter(|(address, _)| wanted(*address));
     known.for_each(|(address, known)| (known.make)(address, known.is_strict));
 }
 
-/// From here on several threads run.
+/// Notes that several threads run from here on.
 fn begin_threads() {
     let threads = world(|world| {
         world.mode = Mode::Exploring;
@@ -240,7 +243,7 @@ fn begin_threads() {
     make_known(|address| !threads.contains(&address));
 }
 
-/// From here on there is one thread again.
+/// Notes that one thread runs from here on.
 fn end_threads() {
     let (bools, u32s, u64s, usizes, isizes) = world(|world| {
         world.mode = Mode::Alone;
@@ -270,7 +273,7 @@ pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> Thread<T> {
     Thread(begin(run))
 }
 
-/// Does what is to be done in one way only.
+/// Calls `look` and does not explore other orders of what it does.
 pub(crate) fn glance<T>(look: impl FnOnce() -> T) -> T {
     if mode() != Mode::Exploring {
         return look();
@@ -281,7 +284,7 @@ pub(crate) fn glance<T>(look: impl FnOnce() -> T) -> T {
     seen
 }
 
-/// What a thread throws that ends before its function does.
+/// The payload of a panic that ends a thread before its function returns.
 struct Ended;
 
 /// Starts a thread that may call [`end_thread`].
@@ -301,9 +304,9 @@ pub(crate) fn end_thread() -> ! {
 }
 
 fn begin<T: 'static>(run: impl FnOnce() -> T + 'static) -> loom::thread::JoinHandle<T> {
-    let belongings = slot::Belongings::next();
+    let state = slot::ThreadState::next();
     loom::thread::spawn(move || {
-        belongings.give();
+        state.assign();
         run()
     })
 }
@@ -312,7 +315,7 @@ fn begin<T: 'static>(run: impl FnOnce() -> T + 'static) -> loom::thread::JoinHan
 pub struct Thread<T>(loom::thread::JoinHandle<T>);
 
 impl<T> Thread<T> {
-    /// Waits for its end; what it returned.
+    /// Waits until the thread has ended, and returns its result.
     pub fn join(self) -> T {
         let result = self.0.join().expect("no panic");
         let is_last = world(|world| {
@@ -326,20 +329,20 @@ impl<T> Thread<T> {
     }
 }
 
-/// Runs a thread to its end, while there is no other: a part of what comes before a model's own threads.
+/// Runs a thread to its end while there is no other: part of the preparation of a model.
 pub fn run_apart(run: impl FnOnce() + 'static) {
     begin(run).join().expect("no panic");
 }
 
-/// Remembers what a thread calls at its end; a model makes the call.
+/// Registers the function to call at the end of a thread; a model calls it by [`exit`].
 pub fn at_exit(call: unsafe extern "C" fn(*mut core::ffi::c_void)) {
     world(|world| world.at_exit = Some(call));
 }
 
-/// Makes the call that was asked for at the end of this thread.
+/// Calls the function that was registered for the end of this thread.
 pub fn exit(value: usize) {
     if let Some(call) = world(|world| world.at_exit) {
-        // SAFETY: what was registered, with what it was armed with.
+        // SAFETY: the function was registered for this argument.
         unsafe { call(value as *mut core::ffi::c_void) };
     }
 }

@@ -1,4 +1,4 @@
-//! The thread-local slot of a model: four words of the model for each of its threads, with the interface of `arch`.
+//! The thread-local slot of a model: four words for each of its threads, with the interface of `arch`.
 //!
 //! # Safety
 //! As for the real slot.
@@ -11,61 +11,62 @@ use std::boxed::Box;
 /// The offset of the third word, in bytes.
 pub const STATE: usize = 16;
 
-/// What belongs to a thread.
+/// What a model holds for one thread.
 #[derive(Clone, Copy)]
-pub(super) struct Belongings {
+pub(super) struct ThreadState {
     pub(super) words: &'static [AtomicUsize; 4],
-    /// See `task`.
+    /// Whether the thread waits for work: see `task`.
     pub(super) record: &'static AtomicUsize,
     pub(super) number: u32,
 }
 
-impl Belongings {
-    /// Those of a thread with this number.
-    pub(super) fn new(number: u32) -> Belongings {
+impl ThreadState {
+    /// Makes the state of the thread with this number.
+    pub(super) fn new(number: u32) -> ThreadState {
         let [words @ .., record] = Box::leak(Box::new([const { AtomicUsize::new(0) }; 5]));
-        // Who looks at a thread may know its number before it knows anything else of it: it must not be the first to use these.
+        // Another thread may know this thread's number before it is synchronised with it otherwise, so its accesses
+        // must not be the first to these words.
         words.iter().chain([&*record]).for_each(|word| word.store(0, Relaxed));
-        Belongings { words, record, number }
+        ThreadState { words, record, number }
     }
 
-    /// The first that no thread has; for one that is to begin.
-    pub(super) fn next() -> Belongings {
+    /// Returns the next unused state, for a thread that is about to begin.
+    pub(super) fn next() -> ThreadState {
         world(|world| {
             world.began += 1;
-            world.belongings[world.began - 1]
+            world.thread_states[world.began - 1]
         })
     }
 
-    /// Gives them to the calling thread.
-    pub(super) fn give(self) {
+    /// Assigns this state to the calling thread.
+    pub(super) fn assign(self) {
         let id = loom::thread::current().id();
         world(|world| world.threads.insert(id, self));
     }
 }
 
-/// What belongs to the calling thread.
-pub(super) fn mine() -> Belongings {
+/// Returns the state of the calling thread.
+pub(super) fn current() -> ThreadState {
     let id = loom::thread::current().id();
-    world(|world| world.threads.get(&id).copied()).expect("given when it began")
+    world(|world| world.threads.get(&id).copied()).expect("assigned when the thread began")
 }
 
-/// The words at `address`.
+/// Returns the words at `address`.
 pub(super) fn at(address: usize) -> &'static [AtomicUsize; 4] {
-    // SAFETY: leaked by `Belongings::new`.
+    // SAFETY: `ThreadState::new` leaked these words.
     unsafe { &*(address as *const [AtomicUsize; 4]) }
 }
 
 fn word(place: usize) -> &'static AtomicUsize {
-    &mine().words[place]
+    &current().words[place]
 }
 
-/// The address of this thread's first word.
+/// Returns the address of this thread's first word.
 pub fn address() -> usize {
-    mine().words.as_ptr() as usize
+    current().words.as_ptr() as usize
 }
 
-/// `base` plus the first word.
+/// Returns `base` plus the first word.
 pub fn add_distance(base: usize) -> usize {
     base.wrapping_add(distance())
 }
@@ -110,12 +111,12 @@ pub fn set_work(value: usize) {
     word(3).store(value, Relaxed);
 }
 
-/// Subtracts one from a word of 32 bits, and says whether it became zero.
+/// Subtracts one from a word of 32 bits, and returns whether it became zero.
 ///
 /// # Safety
 /// As for the real slot.
 pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> bool {
-    // SAFETY: the caller vouches for the word.
+    // SAFETY: the caller guarantees that the word is there.
     let word = unsafe { &*(base.wrapping_add(distance).wrapping_add(OFFSET) as *const AtomicU32) };
     let left = word.load(Relaxed).wrapping_sub(1);
     word.store(left, Relaxed);

@@ -1,8 +1,8 @@
 //! The atomics and the cell of a model.
 //!
 //! # Safety
-//! The wrappers are transparent, so a reference to one is one to the word of `core` inside; an address of one is that of a static
-//! or of memory that stays mapped.
+//! The wrappers are transparent, so a reference to a wrapper is a reference to the word of `core` inside. The address
+//! of a wrapper is that of a static or of memory that stays mapped.
 
 use super::{Known, Mode, mode, world};
 use core::cell::Cell as PlainCell;
@@ -15,10 +15,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::vec::Vec;
 
-/// Where loom is to consider another order, which it would not see by itself: it remembers the last access to a word only, so that a
-/// thread that loads and then writes hides a load of another thread in front of these. So each load also touches an object of
-/// its own, and each write those of the loads of other threads. A condition that nobody waits for is such an object: to notify
-/// it is a step, and orders nothing.
+/// Makes loom explore an order that it would miss: it remembers only the last access to a word, so a thread that loads
+/// and then writes hides an earlier load by another thread. So each load also touches an object of its thread, and each
+/// write the objects of the other threads that loaded the word. A condition variable that no thread waits for is such
+/// an object: notifying it is a step of the execution, and synchronises nothing.
 fn note_access(address: usize, is_load: bool) {
     let me = loom::thread::current().id();
     let steps: Vec<_> = world(|world| {
@@ -31,10 +31,10 @@ fn note_access(address: usize, is_load: bool) {
     steps.iter().for_each(|step| step.notify_one());
 }
 
-/// A word with its own way to loom.
+/// Defines a wrapper of an atomic word.
 macro_rules! atomic {
     ($name:ident, $value:ty, $map:ident) => {
-        /// The word of `core` by this name, modelled.
+        /// The atomic of `core` with this name, modelled.
         #[repr(transparent)]
         #[derive(Default)]
         pub struct $name(plain::$name);
@@ -51,7 +51,8 @@ macro_rules! atomic {
                 $name(plain::$name::new(value))
             }
 
-            /// loom's atomic for it, while several threads run. `order` is that of the access to come.
+            /// Returns loom's atomic for this word while several threads run. `order` is the order of the access that
+            /// follows.
             fn modelled(&self, order: Ordering) -> Option<Rc<modelled::$name>> {
                 let (address, mode) = (self.address(), mode());
                 if mode == Mode::Plain {
@@ -61,7 +62,7 @@ macro_rules! atomic {
                 let made = world(|world| {
                     let known = world.known.entry(address).or_insert_with(|| Known {
                         make: $name::make,
-                        put_back: $name::put_back,
+                        restore: $name::restore,
                         value: self.0.load(Ordering::Relaxed) as u64,
                         is_strict: false,
                     });
@@ -89,15 +90,15 @@ macro_rules! atomic {
                 world(|world| world.$map.insert(address, made));
             }
 
-            /// Writes to memory what the threads that have ended made of these words.
+            /// Writes the values that the threads left in these atomics back to memory.
             pub(super) fn write_back(words: HashMap<usize, Rc<modelled::$name>>) {
                 for (address, made) in words {
-                    // SAFETY: as above; all threads have ended but the one that calls.
+                    // SAFETY: as above; all threads have ended except the caller.
                     unsafe { &*(address as *const plain::$name) }.store(unsafe { made.unsync_load() }, Ordering::Relaxed);
                 }
             }
 
-            fn put_back(address: usize, value: u64) {
+            fn restore(address: usize, value: u64) {
                 // SAFETY: as above.
                 let word = unsafe { &*(address as *const plain::$name) };
                 word.store(<$value as FromBits>::from_bits(value), Ordering::Relaxed);
@@ -124,7 +125,7 @@ macro_rules! atomic {
                 }
             }
 
-            /// As in `core`, but that it fails only where the value is another one.
+            /// As in `core`, except that it fails only where the value differs.
             pub fn compare_exchange_weak(
                 &self,
                 old: $value,
@@ -150,7 +151,7 @@ macro_rules! atomic {
     };
 }
 
-/// What numbers have beyond that.
+/// Defines the operations that only numbers have.
 macro_rules! number {
     ($name:ident, $value:ty) => {
         impl $name {
@@ -214,7 +215,7 @@ impl AtomicU32 {
     }
 }
 
-/// The pointer of `core` by this name, modelled as a number.
+/// The atomic pointer of `core`, modelled as a number.
 #[repr(transparent)]
 pub struct AtomicPtr<T>(plain::AtomicPtr<T>);
 
@@ -281,12 +282,12 @@ pub fn fence(order: Ordering) {
     }
 }
 
-/// Nothing: the threads of a model are not interrupted by signals.
+/// Does nothing: no signal interrupts the threads of a model.
 pub fn compiler_fence(_: Ordering) {}
 
 fn cell_at(address: usize) -> Option<Rc<loom::cell::UnsafeCell<()>>> {
-    let is_gone = world(|world| world.unmapped.iter().any(|range| range.contains(&address)));
-    assert!(!is_gone, "{address:#x} is touched, which was unmapped");
+    let is_unmapped = world(|world| world.unmapped.iter().any(|range| range.contains(&address)));
+    assert!(!is_unmapped, "{address:#x} is accessed after it was unmapped");
     if mode() != Mode::Exploring {
         return None;
     }
@@ -312,7 +313,7 @@ pub fn note_write(address: usize) {
     }
 }
 
-/// The cell of `core` by this name, which notices threads that touch it at the same time.
+/// The cell of `core`, which notices threads that access it at the same time.
 #[repr(transparent)]
 #[derive(Default)]
 pub struct Cell<T>(PlainCell<T>);

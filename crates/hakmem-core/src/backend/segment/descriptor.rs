@@ -1,6 +1,6 @@
 //! Segments: 2 MiB of address space in 32 slabs, and the one word that says which of them are free.
 //!
-//! A slab is in one of three states, and [`Segment::state`] is the only place that says so:
+//! A slab is in one of three states, which only [`Segment::state`] records:
 //!
 //! ```text
 //!   taken --release--> free, dirty --purge--> free, clean
@@ -8,13 +8,13 @@
 //!     +------- claim ------+----------------------+
 //! ```
 //!
-//! A claim or a release is one compare-and-swap of that word, so no lock is held, no state is ever half written, and a
-//! process that forks in the middle of it loses one span at most. Purging claims the slabs like any allocation and releases
-//! them clean, so the kernel call happens while nobody else can want them. A segment whose 32 slabs are all free can be
-//! claimed whole and unmapped; its descriptor stays and serves another segment later.
+//! A claim or a release is one compare-and-swap of that word: no lock is held and no state is ever half written. A
+//! process that forks in the middle of it loses one span at most. Purging claims the slabs like any allocation and
+//! releases them clean, so no other thread can claim them during the system call. A segment whose 32 slabs are all free
+//! can be claimed as a whole and unmapped; its descriptor is reused for another segment.
 //!
 //! # Safety
-//! Whoever claimed slabs owns their memory until it releases them.
+//! The thread that claimed slabs owns their memory until it releases them.
 
 use super::state::{State, clear, find_run, longest_run, mask};
 use crate::backend::availability::{self, Summary};
@@ -32,66 +32,66 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::vm;
 
-/// Descriptor of a segment; out of band, never unmapped.
+/// Descriptor of a segment. It lies outside of the segment and is never unmapped.
 #[repr(C, align(64))]
 pub struct Segment {
-    /// Low half: slabs that are free. High half: those of them that hold old contents.
+    /// Low half: slabs that are free. High half: free slabs that hold old contents.
     pub(super) state: AtomicU64,
-    /// Slabs that were already free and dirty when the last pass of the decay came by.
-    pub(super) idle: AtomicU32,
-    /// Place in the registry; 0 is none.
+    /// Slabs that were free and dirty at the last pass of the decay, and have not been claimed since.
+    pub(super) dirty_at_last_pass: AtomicU32,
+    /// Number in the registry; 0 is none.
     pub(super) index: AtomicU32,
-    /// What the bitmaps of [`room`] say of it.
+    /// The bits that [`availability`] has for this segment.
     pub(super) published: AtomicU32,
     /// Whether the kernel was asked for huge pages here.
     pub(super) huge: AtomicBool,
-    /// Free and dirty slabs that were brought in before anybody took them: resident, and zero.
-    pub(super) ahead: AtomicU32,
+    /// Free and dirty slabs that were prefaulted before any thread claimed them: they are resident, and zero.
+    pub(super) prefaulted: AtomicU32,
     pub(super) base: AtomicUsize,
     pub(super) link: AtomicPtr<Segment>,
-    /// Descriptors of the spans, at the index of their first slab.
+    /// Descriptors of the spans, each at the index of its first slab.
     pub spans: [Span; SLABS],
 }
 
-// SAFETY: `link` returns one field; made by `meta`, so never unmapped; aligned to 64.
+// SAFETY: `link` returns one field; `metadata` makes descriptors, so they are never unmapped; they are aligned to 64.
 unsafe impl Linked for Segment {
     fn link(&self) -> &AtomicPtr<Segment> {
         &self.link
     }
 }
 
-/// Slabs claimed from a segment: a run of `slabs` from slab `first`.
+/// Claimed slabs: `slabs` slabs of a segment in a row, from slab `first`.
 #[derive(Clone, Copy)]
 pub struct Run {
-    /// The segment.
+    /// The segment that they belong to.
     pub segment: &'static Segment,
-    /// First slab.
+    /// Number of the first slab.
     pub first: usize,
-    /// How many.
+    /// Number of slabs.
     pub slabs: usize,
-    /// Whether all of it is zero, fresh from the system.
+    /// Whether all of them are zero, fresh from the system.
     pub zero: bool,
-    /// Whether any of it was touched, or brought in.
+    /// Whether any of them was touched or prefaulted.
     pub resident: bool,
 }
 
-/// The segment that `address` lies in, if it is one of ours.
+/// Returns the segment that `address` lies in, if there is one.
 #[inline]
 pub fn containing(address: usize) -> Option<&'static Segment> {
-    // SAFETY: the page map holds zero or the address of a descriptor, which lives for ever.
+    // SAFETY: the page map holds zero or the address of a descriptor, which is never unmapped.
     unsafe { (page_map::segment_at(address) as *const Segment).as_ref() }
 }
 
-/// The span that a block of ours lies in, or a run that is not used up.
+/// Returns the span that contains `block`, which is a block of this allocator or the start of a run.
 #[inline]
 pub fn span_of(block: usize) -> Option<&'static Span> {
     let segment = containing(block)?;
     let slab = block / SLAB % SLABS;
-    Some(&segment.spans[slab - segment.spans[slab].back()])
+    Some(&segment.spans[slab - segment.spans[slab].slabs_before()])
 }
 
 impl Segment {
-    /// Address of the first slab.
+    /// Returns the address of the first slab.
     pub fn base(&self) -> usize {
         self.base.load(Relaxed)
     }
@@ -109,27 +109,29 @@ impl Segment {
         Summary::new(longest_run(state.free), state.dirty != 0)
     }
 
-    /// What is free at this moment.
+    /// Returns which slabs are free at this moment.
     pub fn state(&self) -> State {
         State::unpack(self.state.load(Acquire))
     }
 
-    /// Claims `slabs` slabs in a row, used ones before fresh ones.
+    /// Claims `slabs` slabs in a row, dirty ones rather than clean ones.
     pub fn claim(&'static self, slabs: usize) -> Option<Run> {
-        let (first, taken) = self.change(|state| {
+        let (first, taken) = self.claim_chosen(|state| {
             let first = find_run(state.dirty, slabs).or_else(|| find_run(state.free, slabs))?;
             Some((first, mask(first, slabs)))
         })?;
         let run = self.grant(first, slabs, taken)?;
-        // A segment that was mapped while the process was small, or whose huge page was split, gets one when it is full.
+        // A segment gets a huge page when it becomes full, if it was mapped while the process was small or its huge
+        // page was split.
         if self.state().free == 0 && !self.is_huge() && huge_pages::wanted_for_segments() {
-            // SAFETY: advice; the slabs just claimed keep the segment mapped.
+            // SAFETY: this is advice only, and the slabs just claimed keep the segment mapped.
             self.huge.store(unsafe { huge_pages::advise(self.base(), SEGMENT, true) }, Relaxed);
         }
         Some(run)
     }
 
-    /// The run that was claimed; its slabs go back where the clean ones would be beyond the hard limit.
+    /// Accounts for slabs that were just claimed, and returns them as a run. Where the clean ones would exceed the hard
+    /// limit, releases all of them and returns `None`.
     pub(super) fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Run> {
         let clean = taken.free & !taken.dirty;
         if !accounting::charge(clean.count_ones() as usize * SLAB) {
@@ -140,8 +142,8 @@ impl Segment {
         if clean != 0 {
             accounting::note_use();
         }
-        let ahead = clear(&self.ahead, taken.free);
-        Some(Run { segment: self, first, slabs, zero: taken.dirty & !ahead == 0, resident: taken.dirty != 0 })
+        let prefaulted = clear(&self.prefaulted, taken.free);
+        Some(Run { segment: self, first, slabs, zero: taken.dirty & !prefaulted == 0, resident: taken.dirty != 0 })
     }
 
     /// Whether the kernel was asked for huge pages here.
@@ -149,20 +151,23 @@ impl Segment {
         self.huge.load(Relaxed)
     }
 
-    /// Claims exactly these slabs, if all of them are free: to grow a medium block in place.
+    /// Claims exactly these slabs, if all of them are free. A medium block grows in place by this.
     pub fn claim_at(&'static self, first: usize, slabs: usize) -> Option<Run> {
         if first + slabs > SLABS {
             return None;
         }
-        self.change(|state| {
+        self.claim_chosen(|state| {
             let wanted = mask(first, slabs);
             (state.free & wanted == wanted).then_some((first, wanted))
         })
         .and_then(|(first, taken)| self.grant(first, slabs, taken))
     }
 
-    /// Claims what `choose` picks out of the state; returns its first answer and what was taken.
-    pub(super) fn change<T>(&'static self, choose: impl Fn(State) -> Option<(T, u32)>) -> Option<(T, State)> {
+    /// Claims the slabs that `choose` picks from the state. Returns the first part of its answer, and the state of the
+    /// claimed slabs.
+    ///
+    /// The exchange is `SeqCst`, as is the one in `release`, for the reason that [`availability::publish`] gives.
+    pub(super) fn claim_chosen<T>(&'static self, choose: impl Fn(State) -> Option<(T, u32)>) -> Option<(T, State)> {
         let mut word = self.state.load(Acquire);
         loop {
             let state = State::unpack(word);
@@ -171,7 +176,7 @@ impl Segment {
             match self.state.compare_exchange_weak(word, left.pack(), SeqCst, Acquire) {
                 Ok(_) => {
                     let taken = State { free: wanted, dirty: state.dirty & wanted };
-                    clear(&self.idle, wanted);
+                    clear(&self.dirty_at_last_pass, wanted);
                     availability::note_dirty(-(taken.dirty.count_ones() as isize));
                     self.publish();
                     return Some((answer, taken));
@@ -181,7 +186,7 @@ impl Segment {
         }
     }
 
-    /// Gives slabs back: to whoever claims them next.
+    /// Releases slabs, so that any thread can claim them.
     pub(super) fn release(&'static self, wanted: u32, dirty: bool) {
         let dirty = if dirty { wanted } else { 0 };
         self.state.fetch_or(State { free: wanted, dirty }.pack(), SeqCst);
@@ -189,11 +194,13 @@ impl Segment {
         self.publish();
     }
 
-    /// Gives the pages of a range back, of which nobody needs the contents; false where the kernel refuses.
+    /// Purges the pages of a range whose contents are not needed; false where the kernel refuses.
     pub fn purge_range(&self, at: usize, bytes: usize) -> bool {
         if self.huge.swap(false, Relaxed) {
-            // Else the hole would be filled again, or go back to the system only when that is short of memory.
-            // SAFETY: what lies in the range keeps the segment mapped, and its contents are free blocks only.
+            // Otherwise the kernel would fill the hole again, or take the pages only when the system is short of
+            // memory.
+            // SAFETY: the caller has claimed slabs or a span in this segment, which keeps it mapped; the range holds
+            // free blocks only.
             unsafe {
                 huge_pages::advise(self.base(), SEGMENT, false);
                 vm::split(at, bytes);
@@ -205,42 +212,44 @@ impl Segment {
 }
 
 impl Run {
-    /// The slabs of a span that is in use, or was until now.
+    /// Returns the slabs of a span that is in use, or was until now.
     pub fn of(span: &Span) -> Option<Run> {
         let base = span.base();
         let segment = containing(base)?;
         Some(Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true })
     }
 
-    /// Address of the first byte.
+    /// Returns the address of the first byte.
     pub fn base(&self) -> usize {
         self.segment.base() + self.first * SLAB
     }
 
-    /// The descriptor of the span that these slabs hold.
+    /// Returns the descriptor of the span at these slabs.
     pub fn span(&self) -> &'static Span {
         &self.segment.spans[self.first]
     }
 
-    /// Where the process grows, brings in these slabs, which are to be used now, and with them the next ones, which then wait
-    /// for the next claim.
-    pub fn bring_in(self) {
-        self.bring_in_with(prefault::slabs());
+    /// Where the process grows, makes these slabs resident, which are about to be used, and the next ones with them,
+    /// which stay free for the next claim.
+    pub fn prefault(self) {
+        self.prefault_up_to(prefault::slabs());
     }
 
-    /// Brings in these slabs, and with them as many of the next as make `slabs`, if these are free and untouched.
-    pub(super) fn bring_in_with(self, slabs: usize) {
+    /// Makes these slabs resident, and as many of the next ones as make `slabs` in all, if these are free and
+    /// untouched.
+    pub(super) fn prefault_up_to(self, slabs: usize) {
         let more = slabs.min(SLABS - self.first).saturating_sub(self.slabs);
         if more == 0 || self.resident || self.segment.is_huge() || !accounting::charge(more * SLAB) {
             return;
         }
         let next = mask(self.first + self.slabs, more);
-        let claimed = self.segment.change(|state| (state.free & !state.dirty & next == next).then_some(((), next)));
+        let claimed =
+            self.segment.claim_chosen(|state| (state.free & !state.dirty & next == next).then_some(((), next)));
         if claimed.is_some() {
-            // SAFETY: all of these slabs are claimed, and the kernel keeps what they hold, which is zero.
+            // SAFETY: this thread has claimed all of these slabs, and the kernel keeps what they hold, which is zero.
             unsafe { vm::populate(self.base(), (self.slabs + more) * SLAB) };
             accounting::note_use();
-            self.segment.ahead.fetch_or(next, Relaxed);
+            self.segment.prefaulted.fetch_or(next, Relaxed);
             self.segment.release(next, true);
         } else {
             accounting::uncharge(more * SLAB);

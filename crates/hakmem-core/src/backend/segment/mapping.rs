@@ -1,7 +1,8 @@
-//! Segments come from the system and go back to it: mapped when none has room, purged slab by slab, unmapped when all is free.
+//! Maps, purges and unmaps segments. A segment is mapped when no other has room, purged slab by slab, and unmapped when
+//! all of it is free.
 //!
 //! # Safety
-//! Whoever claimed slabs owns their memory until it releases them.
+//! The thread that claimed slabs owns their memory until it releases them.
 
 use super::descriptor::{Run, Segment};
 use super::registry::{self, SPARE};
@@ -23,21 +24,22 @@ pub fn map(slabs: usize) -> Option<Run> {
     if !accounting::charge(slabs * SLAB) {
         return None;
     }
-    let run = map_taken(slabs);
+    let run = map_accounted(slabs);
     if run.is_none() {
         accounting::uncharge(slabs * SLAB);
     }
     run
 }
 
-fn map_taken(slabs: usize) -> Option<Run> {
+fn map_accounted(slabs: usize) -> Option<Run> {
     let segment = match SPARE.pop() {
         Some(segment) => segment,
-        // SAFETY: atomics and cells of numbers and null pointers: zero is valid. A zero state has nothing free.
+        // SAFETY: the fields are atomics and cells of numbers and pointers, for which zero is valid. A zero state has
+        // nothing free.
         None => unsafe { metadata::make::<Segment>() }?,
     };
     if segment.index.load(Relaxed) == 0 && !registry::register(segment) {
-        // It gets its number when there is memory for the registry again.
+        // It gets its number when the system has memory for the registry again.
         SPARE.push(segment);
         return None;
     }
@@ -47,15 +49,15 @@ fn map_taken(slabs: usize) -> Option<Run> {
         return None;
     }
     if !page_map::cover(base, SEGMENT) {
-        // SAFETY: mapped just now, known to nobody.
+        // SAFETY: mapped just now, and no other thread knows of it.
         unsafe { vm::unmap(base, SEGMENT) };
         SPARE.push(segment);
         return None;
     }
     segment.base.store(base, Relaxed);
-    segment.idle.store(0, Relaxed);
-    segment.ahead.store(0, Relaxed);
-    // SAFETY: mapped just now, known to nobody.
+    segment.dirty_at_last_pass.store(0, Relaxed);
+    segment.prefaulted.store(0, Relaxed);
+    // SAFETY: mapped just now, and no other thread knows of it.
     unsafe {
         let huge = huge_pages::advise(base, SEGMENT, huge_pages::wanted_for_segments() && huge_pages::are_cheap(1));
         segment.huge.store(huge, Relaxed);
@@ -66,20 +68,20 @@ fn map_taken(slabs: usize) -> Option<Run> {
     page_map::set_segment(base, ptr::from_ref(segment) as usize);
     page_map::set(base, SLABS, page_map::FREED);
     availability::note_mapped();
-    // From here on whoever still has a hint to this descriptor, from the segment that it described before, may claim slabs: the
-    // load in `change` pairs with this, and so finds the base and the rest that was stored above. An exchange and no store,
-    // for the reason that `availability::publish` gives.
+    // From here on another thread may claim slabs by an outdated hint to this descriptor, from the segment that it
+    // described before. The load in `claim_chosen` pairs with this exchange, so that thread finds the base and all else
+    // that was stored above. It is an exchange, not a store, for the reason that `availability::publish` gives.
     segment.state.swap(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), SeqCst);
     segment.publish();
     Some(Run { segment, first: 0, slabs, zero: true, resident: false })
 }
 
-/// Says in the page map that an empty span is no more.
+/// Marks the slabs of an empty span as free in the page map.
 pub fn mark_retired(span: &'static Span) {
     page_map::set(span.base(), span.slabs(), page_map::FREED);
 }
 
-/// Releases the slabs of an empty span that was marked.
+/// Releases the slabs of an empty span that [`mark_retired`] was called for.
 pub fn release_retired(span: &'static Span) {
     if let Some(run) = Run::of(span) {
         run.release_marked();
@@ -87,20 +89,20 @@ pub fn release_retired(span: &'static Span) {
 }
 
 impl Segment {
-    /// Gives the pages of free slabs back to the system. Unmaps the segment where nothing else is left in it. Returns how many
-    /// bytes went back.
+    /// Purges free slabs, and unmaps the segment where all of it is free. Returns how many bytes went back to the
+    /// system.
     pub fn purge(&'static self, which: Purge) -> usize {
         let (old, most) = match which {
             Purge::All => (ALL, SLABS),
-            Purge::Aged => (self.idle.load(Relaxed), SLABS),
-            // A huge page is not split for memory that may be wanted again at once.
+            Purge::Aged => (self.dirty_at_last_pass.load(Relaxed), SLABS),
+            // A huge page is not split for memory that may be needed again soon.
             Purge::Bytes(bytes) => (ALL, if self.is_huge() { 0 } else { bytes / SLAB }),
         };
-        let claimed = self.change(|state| {
+        let claimed = self.claim_chosen(|state| {
             let aged = highest(state.dirty & old, most);
-            // All slabs free and none of them young: take the clean ones too and unmap the whole.
+            // All slabs are free, and all dirty ones are due: claim the clean ones too and unmap the segment.
             let whole = state.free == ALL && aged == state.dirty;
-            // A huge page is not split for a little.
+            // A huge page is not split for a few slabs.
             let little = which != Purge::All && self.is_huge() && (aged.count_ones() as usize) < huge_pages::SPLIT_FOR;
             let wanted = if whole {
                 ALL
@@ -112,7 +114,7 @@ impl Segment {
             (wanted != 0).then_some((whole, wanted))
         });
         if let Some((_, taken)) = claimed {
-            clear(&self.ahead, taken.free);
+            clear(&self.prefaulted, taken.free);
         }
         let purged = match claimed {
             None => 0,
@@ -120,7 +122,7 @@ impl Segment {
             Some((false, taken)) => self.purge_slabs(taken.dirty),
         };
         if !matches!(which, Purge::Bytes(_)) {
-            self.idle.store(self.state().dirty, Relaxed);
+            self.dirty_at_last_pass.store(self.state().dirty, Relaxed);
         }
         purged
     }
@@ -129,7 +131,7 @@ impl Segment {
         let base = self.base();
         page_map::set_segment(base, 0);
         page_map::set(base, SLABS, 0);
-        // SAFETY: every slab is claimed, so nobody refers to the segment.
+        // SAFETY: this thread has claimed every slab, so no other thread accesses the segment.
         if unsafe { vm::unmap(base, SEGMENT) } {
             availability::note_unmapped();
             let bytes = taken.dirty.count_ones() as usize * SLAB;
@@ -137,7 +139,7 @@ impl Segment {
             SPARE.push(self);
             return bytes;
         }
-        // Too many mappings, say. The segment is as it was.
+        // The kernel refused (too many mappings, say). The segment is as before.
         page_map::set_segment(base, ptr::from_ref(self) as usize);
         page_map::set(base, SLABS, page_map::FREED);
         self.release(taken.dirty, true);
@@ -161,13 +163,13 @@ impl Segment {
 }
 
 impl Run {
-    /// Releases the slabs with their contents; they stay resident until the decay.
+    /// Releases the slabs with their contents; they stay resident until the decay purges them.
     pub fn release(self) {
         page_map::set(self.base(), self.slabs, page_map::FREED);
         self.release_marked();
     }
 
-    /// The same for slabs that the page map says are free already.
+    /// Does the same for slabs that are free in the page map already.
     pub fn release_marked(self) {
         if availability::must_purge(self.slabs) {
             self.purge();
@@ -176,7 +178,7 @@ impl Run {
         }
     }
 
-    /// Purges the slabs, then releases them; false if the kernel refused and they are still dirty.
+    /// Purges the slabs, then releases them. Returns false if the kernel refused; they are dirty then.
     fn purge(self) -> bool {
         let purged = self.segment.purge_range(self.base(), self.slabs * SLAB);
         if purged {
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claimed_run_is_nobody_elses_until_released() {
+    fn a_claimed_run_cannot_be_claimed_again_until_released() {
         let whole = map(3).expect("memory");
         let segment = whole.segment;
         assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
@@ -202,9 +204,9 @@ mod tests {
         assert_eq!(segment.state().dirty, 0b1111_1000);
         assert!(!segment.claim_at(3, 2).expect("free").zero, "old contents are not zero");
         Run { slabs: 2, ..run }.release();
-        assert_eq!(segment.purge(Purge::Aged), 0, "young dirt stays for one pass");
+        assert_eq!(segment.purge(Purge::Aged), 0, "slabs that were just freed stay for one pass");
         assert_eq!(segment.purge(Purge::Bytes(SLAB)), SLAB);
-        assert_eq!(segment.state().dirty, 0b0111_1000, "the last of them");
+        assert_eq!(segment.state().dirty, 0b0111_1000, "the last slab was purged");
         assert_eq!(segment.purge(Purge::Aged), 4 * SLAB);
         assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
         whole.release();
@@ -213,26 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn slabs_brought_in_ahead_are_resident_and_still_zero() {
+    fn prefaulted_slabs_are_resident_and_still_zero() {
         let run = map(1).expect("memory");
-        run.bring_in_with(4);
+        run.prefault_up_to(4);
         assert_eq!(run.segment.state().dirty, 0b1110, "resident, so the decay takes them back");
         let next = run.segment.claim(2).expect("free");
         assert!(next.first == 1 && next.zero && next.resident);
-        // SAFETY: claimed, and mapped.
+        // SAFETY: this thread has claimed the slabs, which are mapped.
         let words = unsafe { core::slice::from_raw_parts(next.base() as *const u64, 2 * SLAB / size_of::<u64>()) };
         assert!(words.iter().all(|word| *word == 0));
-        next.bring_in_with(8);
-        assert_eq!(run.segment.state().dirty, 0b1000, "once is enough");
+        next.prefault_up_to(8);
+        assert_eq!(run.segment.state().dirty, 0b1000, "slabs are prefaulted once");
         next.release();
-        assert!(!run.segment.claim(2).expect("free").zero, "its contents are old now");
+        assert!(!run.segment.claim(2).expect("free").zero, "its contents are old after use");
         let last = run.segment.claim_at(31, 1).expect("free");
-        last.bring_in_with(8);
+        last.prefault_up_to(8);
         assert_eq!(run.segment.state().dirty, 0b1000, "nothing lies behind the last slab");
     }
 
     #[test]
-    fn a_huge_page_is_split_for_enough_only() {
+    fn a_huge_page_is_split_for_enough_slabs_only() {
         let run = map(SLABS).expect("memory");
         let segment = run.segment;
         segment.huge.store(true, Relaxed);
@@ -244,6 +246,6 @@ mod tests {
         assert_eq!(segment.state().dirty, 0);
         segment.huge.store(true, Relaxed);
         Run { first: 8, slabs: 1, ..run }.release();
-        assert!(segment.purge(Purge::All) == SLAB && !segment.is_huge(), "all means all");
+        assert!(segment.purge(Purge::All) == SLAB && !segment.is_huge(), "`All` purges any number of slabs");
     }
 }

@@ -1,7 +1,7 @@
-//! The registry: every descriptor of a segment by its number.
+//! The registry: finds the descriptor of a segment by its number.
 //!
 //! # Safety
-//! Chapters and descriptors come from `meta`, so they live for ever.
+//! `map::metadata` makes chapters and descriptors, so they are never unmapped.
 
 use super::descriptor::Segment;
 use crate::backend::availability;
@@ -13,20 +13,20 @@ use hakmem_os::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// Descriptors with consecutive numbers: a page of pointers, made when the first of them is.
+/// Pointers to descriptors with consecutive numbers: a page, made when it is first needed.
 type Chapter = [AtomicPtr<Segment>; CHAPTER];
 const CHAPTER: usize = 512;
-/// Every descriptor, by its number. Not in one array, which would be most of the library's address space: the kernel aligns
-/// a file that takes 2 MiB or more to huge pages, and all libraries loaded after it shift with it.
+/// Every descriptor, by its number. It is no array of all pointers, which would be most of the library's address space:
+/// the kernel aligns a file that takes 2 MiB or more to huge pages, and all libraries loaded after it shift with it.
 static REGISTRY: [AtomicPtr<Chapter>; availability::SEGMENTS / CHAPTER] =
     [const { AtomicPtr::new(ptr::null_mut()) }; availability::SEGMENTS / CHAPTER];
-/// The highest number given to a descriptor.
+/// The highest number that a descriptor has.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// Descriptors without a segment.
 pub(super) static SPARE: Stack<Segment> = Stack::new();
 
-/// Gives a new descriptor its number; false when there are too many, or the system has no memory.
+/// Gives a new descriptor its number; false when all numbers are used, or the system has no memory.
 pub(super) fn register(segment: &'static Segment) -> bool {
     let mut last = LAST.load(Acquire);
     loop {
@@ -43,35 +43,35 @@ pub(super) fn register(segment: &'static Segment) -> bool {
     }
 }
 
-/// The chapter at this place of the registry, made if it is not there.
+/// Returns the chapter at this place of the registry, and makes it if there is none.
 fn chapter_in(place: &AtomicPtr<Chapter>) -> Option<&'static Chapter> {
     if place.load(Acquire).is_null() {
-        // SAFETY: null pointers: zero is valid.
+        // SAFETY: the chapter holds pointers, for which zero is valid.
         let made = ptr::from_ref(unsafe { metadata::make::<Chapter>() }?).cast_mut();
-        // Who was faster has made the one that counts; a page is lost.
+        // Where another thread was faster, its chapter is used, and this page is lost.
         let _ = place.compare_exchange(ptr::null_mut(), made, AcqRel, Acquire);
     }
-    // SAFETY: null or a chapter, which lives for ever.
+    // SAFETY: null or a chapter, which is never unmapped.
     unsafe { place.load(Acquire).as_ref() }
 }
 
-/// The descriptor with this number, if it has been given.
+/// Returns the descriptor with this number, if there is one.
 pub fn number(index: usize) -> Option<&'static Segment> {
-    // SAFETY: null, or a chapter or descriptor, which live for ever.
+    // SAFETY: null, or a chapter or a descriptor, which are never unmapped.
     unsafe { REGISTRY.get(index / CHAPTER)?.load(Acquire).as_ref()?[index % CHAPTER].load(Acquire).as_ref() }
 }
 
-/// The highest number given.
+/// Returns the highest number that a descriptor has.
 pub fn last_number() -> usize {
     LAST.load(Acquire) as usize
 }
 
-/// All descriptors, in order; those without a segment have nothing free.
+/// Returns all descriptors, in order of their numbers. Those without a segment have no free slabs.
 pub fn all() -> impl DoubleEndedIterator<Item = &'static Segment> {
     (1..=last_number()).filter_map(number)
 }
 
-/// The descriptors that have a segment.
+/// Returns the descriptors that have a segment.
 pub fn mapped() -> impl Iterator<Item = &'static Segment> {
     all().filter(|segment| segment.is_mapped())
 }

@@ -1,4 +1,4 @@
-//! The state of a segment's 32 slabs, two bits each, and how runs of slabs are found in it.
+//! The state of a segment's 32 slabs, two bits each, and the search for runs of slabs in it.
 
 use hakmem_os::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -24,7 +24,7 @@ impl State {
 /// Every slab.
 pub(super) const ALL: u32 = u32::MAX;
 
-/// Clears bits that whoever calls has claimed; what was there. Most often there is nothing to clear.
+/// Clears the bits of slabs that the caller has claimed; returns the bits before. Most often there is nothing to clear.
 pub(super) fn clear(bits: &AtomicU32, claimed: u32) -> u32 {
     let now = bits.load(Relaxed);
     if now & claimed != 0 { bits.fetch_and(!claimed, Relaxed) } else { now }
@@ -34,7 +34,7 @@ pub(super) fn mask(first: usize, slabs: usize) -> u32 {
     (((1_u64 << slabs) - 1) << first) as u32
 }
 
-/// The highest `most` of the set bits.
+/// Returns the highest set bits, at most `most` of them.
 pub(super) fn highest(mut bits: u32, most: usize) -> u32 {
     while bits.count_ones() as usize > most {
         bits &= bits - 1;
@@ -42,7 +42,7 @@ pub(super) fn highest(mut bits: u32, most: usize) -> u32 {
     bits
 }
 
-/// The lowest start of `slabs` set bits in a row.
+/// Returns the lowest position at which `slabs` set bits in a row start.
 pub(super) fn find_run(bits: u32, slabs: usize) -> Option<usize> {
     let mut starts = bits;
     let mut have = 1;
@@ -54,7 +54,8 @@ pub(super) fn find_run(bits: u32, slabs: usize) -> Option<usize> {
     (starts != 0).then(|| starts.trailing_zeros() as usize)
 }
 
-/// The largest power of two such that as many set bits stand in a row, up to 16; 0 if none is set.
+/// Returns the length of the longest run of set bits, rounded down to a power of two and at most 16; 0 if no bit is
+/// set.
 pub(super) fn longest_run(bits: u32) -> u32 {
     let two = bits & bits >> 1;
     let four = two & two >> 2;
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_found_where_they_are() {
+    fn runs_of_slabs_are_found() {
         for bits in [0, 1, 0b1011_0111, 0xF0F0_00FF, ALL, 0x8000_0001, 0x7FFF_FFFE] {
             for slabs in 1..=32 {
                 let expected = (0..=32 - slabs).find(|first| bits & mask(*first, slabs) == mask(*first, slabs));

@@ -1,19 +1,31 @@
 //! Spans: one to eight slabs cut into blocks of one class, or the slabs of one medium block.
 //!
-//! For a span of small blocks
+//! A span of small blocks has three counters:
 //!
 //! ```text
-//!   free + away  <=  carved  <=  capacity
-//!   carved - free - away  =  blocks in the program's hands or in its owner's bin and run
+//!   free + blocks_in_holes  <=  carved  <=  capacity
+//!   carved - free - blocks_in_holes  =  blocks in use, or in the owner's bin or run
 //! ```
 //!
-//! where `carved` counts the blocks handed out at least once, lowest first, `free` those that came back and hang on the
-//! list, and `away` those that came back and lie in pages that went back to the system: see `gaps`. All of these are marked in `marks`. A span is empty when
-//! nothing else is carved. A run handed to a bin counts as carved to the end.
+//! - `carved` counts the blocks that were handed out at least once; the lowest blocks are handed out first.
+//! - `free` counts the blocks that were returned to the span and stand on its list.
+//! - `blocks_in_holes` counts the blocks that were returned and overlap pages that were purged: see `holes`.
+//!
+//! Returned blocks are marked in `marks`. A span is empty when all carved blocks were returned. The blocks of a run
+//! that was handed to a bin all count as carved.
+//!
+//! For example, a span of 64 blocks of 1 KiB:
+//!
+//! ```text
+//!   block    0 ... 3 | 4 ... 7 | 8 ........ 19 | 20 ........ 63
+//!           returned | in use  |   returned,   | not yet carved
+//!                    |         | pages purged  |
+//!   free = 4, blocks_in_holes = 12, carved = 20, capacity = 64: 20 - 4 - 12 = 4 blocks are in use
+//! ```
 //!
 //! # Safety
 //! A span of small blocks is touched only under the lock of the heap that owns it, a medium one only by the thread that
-//! allocates, frees or resizes the block. Lists run through free blocks, which nobody else refers to.
+//! allocates, frees or resizes the block. Lists run through free blocks, which no other code accesses.
 
 use super::index::{RECIPROCAL, divide, index_in};
 use super::link::{next_of, set_next};
@@ -28,20 +40,21 @@ use hakmem_os::vm::PAGE;
 /// Why a span does not take a block back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// It came back already.
-    Back,
-    /// It points so many bytes behind the beginning of a block.
+    /// The block was returned already.
+    AlreadyFree,
+    /// The address lies this many bytes behind the beginning of a block.
     Inside(usize),
-    /// It was never handed out.
-    NeverOut,
+    /// The block was never handed out.
+    NeverHandedOut,
 }
 
-/// Descriptor of a span; out of band, in its segment's descriptor. All-zero until claimed.
+/// Descriptor of a span. It lies outside of the span, in the descriptor of the segment, and is zero until the span is
+/// first claimed.
 #[repr(C)]
 pub struct Span {
-    /// Blocks that came back; 0 ends the list.
+    /// First block of the list of returned blocks; 0 ends the list.
     pub(super) list: Cell<usize>,
-    /// Which blocks are back.
+    /// Which blocks were returned.
     pub(super) marks: Marks,
     pub(super) next: Cell<*const Span>,
     pub(super) prev: Cell<*const Span>,
@@ -49,28 +62,28 @@ pub struct Span {
     pub(super) free: Cell<u32>,
     pub(super) carved: Cell<u32>,
     pub(super) capacity: Cell<u32>,
-    /// Blocks that are free and overlap pages that are gone.
-    pub(super) away: Cell<u32>,
-    pub(super) gone: Cell<Pages>,
-    /// Free blocks at the last look for gaps.
-    pub(super) looked: Cell<u32>,
+    /// Blocks that were returned and overlap purged pages.
+    pub(super) blocks_in_holes: Cell<u32>,
+    pub(super) purged: Cell<Pages>,
+    /// Free blocks when the span was last searched for holes.
+    pub(super) free_at_last_look: Cell<u32>,
     pub(super) class: Cell<u8>,
     pub(super) slabs: Cell<u8>,
-    /// How many slabs back the span begins; 0 in the descriptor of its first slab.
-    pub(super) back: Cell<u8>,
-    /// Whether it stands in its owner's list of spans with free blocks.
+    /// How many slabs before this one the span begins; 0 in the descriptor of its first slab.
+    pub(super) slabs_before: Cell<u8>,
+    /// Whether the span stands in its owner's list of spans with free blocks.
     pub(super) listed: Cell<bool>,
-    /// Whether blocks not yet carved are zero.
+    /// Whether the blocks that are not yet carved are zero.
     pub(super) fresh: Cell<bool>,
-    /// Whether blocks of its list went to a bin and none came back since.
-    pub(super) drawn: Cell<bool>,
-    /// Whether gaps were looked for since something changed.
-    pub(super) tried: Cell<bool>,
-    /// Whether pages of it are on their way to the system.
-    pub(super) opening: Cell<bool>,
+    /// Whether blocks of the list went to a bin, and none was returned since.
+    pub(super) feeds_bin: Cell<bool>,
+    /// Whether the span was searched for holes since its number of free blocks changed.
+    pub(super) searched: Cell<bool>,
+    /// Whether pages of the span are being purged.
+    pub(super) purging: Cell<bool>,
 }
 
-// SAFETY: see the module's `Safety`: every field has one thread at a time that may touch it.
+// SAFETY: as the module's `Safety` section says, one thread at a time may touch each field.
 unsafe impl Sync for Span {}
 
 /// A chain of free blocks.
@@ -83,7 +96,7 @@ pub struct Chain {
 }
 
 impl Span {
-    /// Makes this the span of `class` at `base`.
+    /// Makes this the descriptor of a span of `class` at `base`.
     pub fn start(&'static self, base: usize, class: usize, fresh: bool) {
         let slabs = SPAN_SLABS[class];
         self.list.set(0);
@@ -98,59 +111,59 @@ impl Span {
         self.slabs.set(slabs);
         self.listed.set(false);
         self.fresh.set(fresh);
-        self.drawn.set(false);
-        self.away.set(0);
-        self.gone.set(0);
-        self.looked.set(0);
-        self.tried.set(false);
-        self.opening.set(false);
+        self.feeds_bin.set(false);
+        self.blocks_in_holes.set(0);
+        self.purged.set(0);
+        self.free_at_last_look.set(0);
+        self.searched.set(false);
+        self.purging.set(false);
     }
 
-    /// Notes that this slab belongs to the span that begins `back` slabs before it.
-    pub fn set_back(&self, back: usize) {
-        self.back.set(back as u8);
+    /// Notes that this slab belongs to the span that begins `slabs` slabs before it.
+    pub fn set_slabs_before(&self, slabs: usize) {
+        self.slabs_before.set(slabs as u8);
     }
 
-    /// How many slabs before this one the span begins.
-    pub fn back(&self) -> usize {
-        self.back.get() as usize
+    /// How many slabs before this one its span begins.
+    pub fn slabs_before(&self) -> usize {
+        self.slabs_before.get() as usize
     }
 
-    /// Address of its first block.
+    /// Address of the first block.
     pub fn base(&self) -> usize {
         self.base.get()
     }
 
-    /// Class of its blocks.
+    /// Size class of the blocks.
     pub fn class(&self) -> usize {
         self.class.get() as usize
     }
 
-    /// Bytes of each of its blocks.
+    /// Bytes of each block.
     pub fn block_size(&self) -> usize {
         BLOCK_SIZE[self.class()] as usize
     }
 
-    /// Slabs it takes.
+    /// Number of slabs.
     pub fn slabs(&self) -> usize {
         self.slabs.get() as usize
     }
 
-    /// Makes this the span of a medium block at `base`.
+    /// Makes this the descriptor of a medium block at `base`.
     pub fn start_medium(&self, base: usize, slabs: usize) {
         self.base.set(base);
-        self.back.set(0);
+        self.slabs_before.set(0);
         self.slabs.set(slabs as u8);
         self.listed.set(false);
     }
 
-    /// The free medium block below this one in a pile of them.
+    /// The cached medium block below this one on a stack of them.
     pub fn below(&self) -> Option<&'static Span> {
-        // SAFETY: null or a span, which lives in a descriptor for ever.
+        // SAFETY: null or a span, whose descriptor is never unmapped.
         unsafe { self.next.get().as_ref() }
     }
 
-    /// Puts this free medium block onto a pile of them.
+    /// Puts this cached medium block on top of a stack of them.
     pub fn set_below(&self, below: Option<&'static Span>) {
         self.next.set(below.map_or(ptr::null(), ptr::from_ref));
     }
@@ -170,7 +183,7 @@ impl Span {
         self.capacity.set(bytes as u32);
     }
 
-    /// Blocks that came back and stand on the list.
+    /// Blocks on the list.
     pub fn free_blocks(&self) -> u32 {
         self.free.get()
     }
@@ -180,77 +193,79 @@ impl Span {
         self.carved.get()
     }
 
-    /// Blocks it has room for.
+    /// The number of blocks that the span has room for.
     pub fn capacity(&self) -> u32 {
         self.capacity.get()
     }
 
-    /// Whether every block that was handed out is back.
+    /// Whether every block that was handed out was returned.
     pub fn is_empty(&self) -> bool {
-        self.back_blocks() == self.carved.get() && !self.opening.get()
+        self.returned_blocks() == self.carved.get() && !self.purging.get()
     }
 
-    /// Blocks that came back, also those in gaps.
-    pub fn back_blocks(&self) -> u32 {
-        self.free.get() + self.away.get()
+    /// Blocks that were returned: those on the list and those in holes.
+    pub fn returned_blocks(&self) -> u32 {
+        self.free.get() + self.blocks_in_holes.get()
     }
 
-    /// Whether it has a block to give.
+    /// Whether the span has a block to hand out.
     pub fn has_room(&self) -> bool {
         self.free.get() != 0 || self.carved.get() != self.capacity.get() || self.has_hole()
     }
 
-    /// Whether its owner has it listed.
+    /// Whether the span stands in its owner's list.
     pub fn is_listed(&self) -> bool {
         self.listed.get()
     }
 
-    /// Whether a bin lives on its blocks: some of its list went there, and none came back since.
-    pub fn is_drawn(&self) -> bool {
-        self.drawn.get()
+    /// Whether a bin is supplied from this span: it took blocks of the list, and none was returned since.
+    pub fn feeds_bin(&self) -> bool {
+        self.feeds_bin.get()
     }
 
-    /// Takes a block back, unless something is wrong with it: then nothing changes. Blocks in `run` were never handed out.
+    /// Takes a block back with all checks. Where a check fails, nothing changes. The blocks in `run` were never handed
+    /// out.
     ///
     /// # Safety
-    /// `block` lies in this span, and is free unless that is refused.
+    /// `block` lies in this span. It is free, unless this function refuses it.
     #[cold]
     #[inline(never)]
-    pub unsafe fn put_closely(&self, block: usize, run: &Range<usize>) -> Result<(), Refusal> {
+    pub unsafe fn return_checked(&self, block: usize, run: &Range<usize>) -> Result<(), Refusal> {
         let index = self.index_of(block)?;
         if index >= self.carved.get() as usize || run.contains(&block) {
-            return Err(Refusal::NeverOut);
+            return Err(Refusal::NeverHandedOut);
         }
-        if block == self.list.get() || self.back_blocks() == self.carved.get() || !self.marks.add(index) {
-            return Err(Refusal::Back);
+        if block == self.list.get() || self.returned_blocks() == self.carved.get() || !self.marks.add(index) {
+            return Err(Refusal::AlreadyFree);
         }
         self.link(block);
-        self.drawn.set(false);
+        self.feeds_bin.set(false);
         Ok(())
     }
 
-    /// Takes back the first blocks of a list, `most` at most, as far as they lie in this span and nothing is seen to be wrong with them.
-    /// Returns how many these are, and the next one: none if the first is for [`put_closely`](Self::put_closely), as are those from
-    /// `run` on, the first block of a run, if that is in this span.
+    /// Takes back blocks from the front of a list, at most `most`, and stops at the first one that lies outside of this
+    /// span or fails a quick check. `run` is the first block of a run that was not handed out: blocks of this span from
+    /// there on are left to [`return_checked`](Self::return_checked), as is every block that fails a check. Returns how
+    /// many blocks were taken back, and the block at which it stopped.
     ///
     /// # Safety
-    /// The list leads through blocks of this span, as long as it is in it; they are free if they are taken back.
+    /// The blocks of the list are free, as far as they lie in this span and are taken back.
     #[inline]
-    pub unsafe fn put_first_of(&self, list: usize, most: u32, run: usize) -> (u32, usize) {
-        // All in local variables: the stores into blocks could be to the descriptor, for all that the compiler knows.
+    pub unsafe fn return_batch(&self, list: usize, most: u32, run: usize) -> (u32, usize) {
+        // Everything is in local variables: for the compiler, each store into a block may change the descriptor.
         let (reciprocal, base, bytes) = (RECIPROCAL[self.class()], self.base.get(), self.slabs() * SLAB);
         let (words, marked) = self.marks.raw();
-        // Blocks below that were handed out, and are marked if they are back.
+        // Blocks with a number below `known` were handed out, and each has a mark that says whether it was returned.
         let carved = marked.min(self.carved.get() as usize);
         let known = if run.wrapping_sub(base) < bytes { carved.min(divide(reciprocal, run - base).0) } else { carved };
         let (mut block, mut head, mut left) = (list, self.list.get(), most);
         while left != 0 && block.wrapping_sub(base) < bytes {
             let (index, is_border) = divide(reciprocal, block.wrapping_sub(base));
-            // SAFETY: there is a word for each of the blocks that are known.
+            // SAFETY: `index` is less than `known`, so its mark has a word.
             if !is_border || index >= known || !marks::add(unsafe { &*words.add(index / BITS) }, index) {
                 break;
             }
-            // SAFETY: a free block of the span.
+            // SAFETY: `block` is a free block of this span.
             let next = unsafe {
                 let next = next_of(block);
                 set_next(block, head);
@@ -260,81 +275,82 @@ impl Span {
         }
         self.list.set(head);
         self.free.set(self.free.get() + (most - left));
-        self.drawn.set(self.drawn.get() && left == most);
+        self.feeds_bin.set(self.feeds_bin.get() && left == most);
         (most - left, block)
     }
 
-    /// Puts a block first on the list.
+    /// Puts a block at the front of the list.
     pub(super) fn link(&self, block: usize) {
-        // SAFETY: the callers have a block of this span that nobody uses.
+        // SAFETY: the caller passes a free block of this span.
         unsafe { set_next(block, self.list.get()) };
         self.list.set(block);
         self.free.set(self.free.get() + 1);
     }
 
-    /// Number of the block that begins at `address`, which lies in this span.
+    /// Returns the number of the block that begins at `address`, which lies in this span.
     #[inline]
     pub fn index_of(&self, address: usize) -> Result<usize, Refusal> {
         index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Inside)
     }
 
-    /// Whether the block at `address` is known to be back. May be asked without the lock, and is then about some recent
+    /// Whether the block at `address` is marked as returned. A caller without the lock gets an answer about some recent
     /// moment.
-    pub fn holds(&self, address: usize) -> bool {
+    pub fn is_returned(&self, address: usize) -> bool {
         self.index_of(address).is_ok_and(|index| self.marks.has(index))
     }
 
-    /// Whether a block begins at `address` that is not known to be back. When it is asked without the lock, as [`holds`](Self::holds).
-    pub fn is_out(&self, address: usize) -> bool {
+    /// Whether a block begins at `address` that is not marked as returned. Without the lock, the same holds as for
+    /// [`is_returned`](Self::is_returned).
+    pub fn may_be_in_use(&self, address: usize) -> bool {
         self.index_of(address).is_ok_and(|index| index < self.capacity() as usize && !self.marks.has(index))
     }
 
-    /// Whether the link in a block that is back is the list's, and not one that was written since.
-    pub fn is_linked(&self, block: usize) -> bool {
-        !self.index_of(block).is_ok_and(|index| self.is_away(index)) && self.list_is_whole()
+    /// Whether the link in a returned block is the one that the list wrote, as far as the list shows.
+    pub fn link_is_intact(&self, block: usize) -> bool {
+        !self.index_of(block).is_ok_and(|index| self.is_in_hole(index)) && self.list_is_intact()
     }
 
-    /// Whether the list leads through blocks that are back, to its end.
-    pub fn list_is_whole(&self) -> bool {
-        if !self.marks.are_kept() {
+    /// Whether the list leads through returned blocks to its end.
+    pub fn list_is_intact(&self) -> bool {
+        if !self.marks.exist() {
             return true;
         }
         let (mut at, mut left) = (self.list.get(), self.free.get());
-        while left != 0 && self.owns(at) && self.holds(at) {
-            // SAFETY: a block that is marked is free.
+        while left != 0 && self.contains(at) && self.is_returned(at) {
+            // SAFETY: a marked block is free.
             at = unsafe { next_of(at) };
             left -= 1;
         }
         left == 0 && at == 0
     }
 
-    /// Makes the list anew of the blocks that are back: somebody wrote into one of them.
-    pub fn relist(&self) {
+    /// Builds the list again from the marks: the program wrote into a free block and damaged the list.
+    pub fn rebuild_list(&self) {
         self.list.set(0);
         self.free.set(0);
         for index in (0..self.carved.get() as usize).rev() {
-            if !self.marks.has(index) || self.is_away(index) {
+            if !self.marks.has(index) || self.is_in_hole(index) {
                 continue;
             }
             self.link(self.base.get() + index * BLOCK_SIZE[self.class()] as usize);
         }
     }
 
-    /// Whether `address` lies in its slabs.
-    fn owns(&self, address: usize) -> bool {
+    /// Whether `address` lies in the slabs of this span.
+    fn contains(&self, address: usize) -> bool {
         address.wrapping_sub(self.base.get()) < self.slabs() * SLAB
     }
 
-    /// Takes the marks off the first `count` blocks of a list, one at least, and returns the last of them.
+    /// Removes the marks of the first `count` blocks of a list, at least one, and returns the last of them.
     ///
     /// # Safety
-    /// They are blocks of this span.
+    /// The caller guarantees that these are free blocks of this span.
     unsafe fn unmark(&self, list: usize, count: u32) -> usize {
         let (reciprocal, base, words) = (RECIPROCAL[self.class()], self.base.get(), self.marks.words());
         let (mut last, mut left) = (list, count);
         loop {
             let index = divide(reciprocal, last.wrapping_sub(base)).0;
-            // A link may have been written over.
+            // The program may have overwritten a link.
             if let Some(word) = words.get(index / BITS) {
                 marks::remove(word, index);
             }
@@ -342,23 +358,23 @@ impl Span {
             if left == 0 {
                 return last;
             }
-            // SAFETY: the caller's.
+            // SAFETY: the caller guarantees that the list has this block.
             last = unsafe { next_of(last) };
         }
     }
 
-    /// Takes up to `most` blocks off the list.
+    /// Takes at most `most` blocks off the list.
     pub fn take_list(&self, most: u32) -> Chain {
-        self.drawn.set(true);
+        self.feeds_bin.set(true);
         let first = self.list.get();
         if self.free.get() <= most {
-            self.mark_away_only();
+            self.mark_only_blocks_in_holes();
             self.list.set(0);
             return Chain { first, count: self.free.replace(0) };
         }
         // SAFETY: the list has more than `most` blocks.
         let last = unsafe { self.unmark(first, most) };
-        // SAFETY: as above; the chain now ends at `last`.
+        // SAFETY: as above; the chain ends at `last`.
         unsafe {
             self.list.set(next_of(last));
             set_next(last, 0);
@@ -367,15 +383,16 @@ impl Span {
         Chain { first, count: most }
     }
 
-    /// Takes all blocks not yet carved: their first address, the address after the last, and whether they are zero.
+    /// Takes all blocks that are not yet carved. Returns the address of the first, the address behind the last, and
+    /// whether they are zero.
     pub fn take_run(&self) -> (usize, usize, bool) {
         let block = BLOCK_SIZE[self.class()] as usize;
         let from = self.base.get() + self.carved.replace(self.capacity.get()) as usize * block;
         (from, self.base.get() + self.capacity.get() as usize * block, self.fresh.get())
     }
 
-    /// Takes back the part of a run that was not used: one at the end of the span is not carved any more, the blocks of another go
-    /// onto the list. Returns how many blocks these are.
+    /// Takes back the unused part of a run. Blocks at the end of the span become uncarved again; other blocks go onto
+    /// the list. Returns how many blocks that are.
     pub fn return_run(&self, from: usize, end: usize) -> u32 {
         let block = BLOCK_SIZE[self.class()] as usize;
         if end == self.base.get() + self.capacity.get() as usize * block {
@@ -389,18 +406,18 @@ impl Span {
         ((end - from) / block) as u32
     }
 
-    /// Whether `address` is where one of its blocks begins.
+    /// Whether a block of this span begins at `address`.
     pub fn is_block(&self, address: usize) -> bool {
-        self.owns(address) && self.index_of(address).is_ok_and(|index| index < self.capacity.get() as usize)
+        self.contains(address) && self.index_of(address).is_ok_and(|index| index < self.capacity.get() as usize)
     }
 
-    /// Whether the blocks that are back are marked, and no others, for the validator.
-    pub fn is_marked(&self) -> bool {
-        let listed = || self.list().all(|block| self.holds(block));
-        !self.marks.are_kept() || listed() && self.marks.count() == self.back_blocks()
+    /// Whether the returned blocks are marked, and no others; for the validator.
+    pub fn marks_match_list(&self) -> bool {
+        let listed = || self.list().all(|block| self.is_returned(block));
+        !self.marks.exist() || listed() && self.marks.count() == self.returned_blocks()
     }
 
-    /// The addresses on its list, for the validator.
+    /// Returns the addresses on the list, for the validator.
     pub fn list(&self) -> impl Iterator<Item = usize> {
         let mut at = self.list.get();
         core::iter::from_fn(move || {
@@ -411,38 +428,40 @@ impl Span {
         })
     }
 
-    /// Whether a gap can be filled.
+    /// Whether the span has a hole that can be filled.
     pub fn has_hole(&self) -> bool {
-        self.away.get() != 0 && !self.opening.get()
+        self.blocks_in_holes.get() != 0 && !self.purging.get()
     }
 
-    /// Whether its pages are on their way to the system: until then its gaps cannot be filled, and it cannot be retired.
-    pub fn is_opening(&self) -> bool {
-        self.opening.get()
+    /// Whether pages of the span are being purged. Until that ends, its holes cannot be filled and the span cannot be
+    /// retired.
+    pub fn is_purging(&self) -> bool {
+        self.purging.get()
     }
 
-    /// The pages that a block overlaps.
+    /// Returns the pages that a block overlaps.
     pub(super) fn pages_of(&self, block: usize) -> Pages {
         let at = block * self.block_size();
         pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
     }
 
-    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
+    /// Returns the blocks that overlap `count` pages from page `first` on: the number of the first block, and the
+    /// number behind the last.
     pub(super) fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
         let size = self.block_size();
         (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
     }
 
-    /// Whether a block is away.
-    fn is_away(&self, block: usize) -> bool {
-        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
+    /// Whether a block overlaps a purged page.
+    fn is_in_hole(&self, block: usize) -> bool {
+        self.blocks_in_holes.get() != 0 && self.pages_of(block) & self.purged_pages() != 0
     }
 
-    /// Marks the blocks that are away, and no others.
-    fn mark_away_only(&self) {
+    /// Marks the blocks in holes, and no others.
+    fn mark_only_blocks_in_holes(&self) {
         self.marks.clear();
-        if self.away.get() != 0 {
-            for (first, count) in runs(self.gone()) {
+        if self.blocks_in_holes.get() != 0 {
+            for (first, count) in runs(self.purged_pages()) {
                 let (from, to) = self.blocks_of(first, count);
                 for block in from..to {
                     self.marks.add(block);
@@ -451,8 +470,8 @@ impl Span {
         }
     }
 
-    /// Pages that are gone.
-    pub fn gone(&self) -> Pages {
-        self.gone.get()
+    /// The pages that were purged, or are being purged.
+    pub fn purged_pages(&self) -> Pages {
+        self.purged.get()
     }
 }

@@ -1,22 +1,34 @@
-//! Gaps: pages of a span in use that hold free blocks only, given back to the system while their neighbours stay.
+//! Holes: pages of a span in use that hold only free blocks, and that were purged while other blocks of the span are in
+//! use.
 //!
 //! ```text
-//!   a block is away  =  it overlaps a page that is gone
+//!   a block is in a hole  =  it overlaps a purged page
 //! ```
 //!
-//! A block that is away is free, carved, and not on the list, which would have to run through it. Its span counts it in `away`.
-//! Blocks not yet carved count as carved and free from then on, where the span's pages have old contents from a span before it.
-//! Gaps are filled again as runs: lowest block first, touched as they are used.
+//! A block in a hole is free and carved, and not on the list, since a link in it would bring its page in again. Where
+//! the span's pages have old contents from an earlier span, opening holes makes the uncarved blocks count as carved and
+//! free. A hole is filled as a run: lowest block first, and a page is touched when its first block is used.
+//!
+//! For example, blocks of 3 KiB and pages of 4 KiB, where blocks 0 and 6 are in use and all others were returned:
+//!
+//! ```text
+//!   page  |      0        |      1        |      2        |      3        |      4        |
+//!   block |     0     |     1     |     2     |     3     |     4     |     5     |    6
+//!         |  in use   | returned  | returned  | returned  | returned  | returned  | in use
+//! ```
+//!
+//! The purged pages are 1 to 3. Blocks 1 to 5 overlap them, so these five are in holes, and the list is empty. Filling
+//! the hole gives a run of the same five blocks.
 //!
 //! # Safety
-//! As for spans: all of this happens under the lock of the heap that owns the span.
+//! As for spans: every function here is called under the lock of the heap that owns the span.
 
 use super::descriptor::Span;
 use super::pages::{MOST_BLOCKS, Pages, pages, runs};
 use crate::base::sizes::SLAB;
 use hakmem_os::vm::PAGE;
 
-/// Blocks of a span, one bit each: a kilobyte.
+/// A set of blocks of a span, one bit each: a kilobyte.
 struct Blocks([u64; MOST_BLOCKS.div_ceil(64)]);
 
 impl Blocks {
@@ -30,44 +42,47 @@ impl Blocks {
 }
 
 impl Span {
-    /// Blocks that are away.
-    pub fn away_blocks(&self) -> u32 {
-        self.away.get()
+    /// Blocks in holes.
+    pub fn blocks_in_holes(&self) -> u32 {
+        self.blocks_in_holes.get()
     }
 
-    /// Blocks not yet carved, where their pages hold old contents.
+    /// Blocks that are not yet carved, where their pages hold old contents; else 0.
     fn uncarved_in_old_pages(&self) -> u32 {
         if self.fresh.get() { 0 } else { self.capacity() - self.carved_blocks() }
     }
 
-    /// Whether as much of it is free as at the last look, and enough to look closer, once.
+    /// Whether the number of free blocks is the same as at the last call, and the free blocks fill a page at least.
+    /// Returns true once for each such number.
     pub fn is_quiet(&self) -> bool {
         let free = self.free_blocks() + self.uncarved_in_old_pages();
         let enough = free as usize * self.block_size() >= PAGE;
-        let before = self.looked.replace(free);
+        let before = self.free_at_last_look.replace(free);
         if before != free {
-            self.tried.set(false);
+            self.searched.set(false);
         }
-        enough && before == free && !self.tried.replace(true)
+        enough && before == free && !self.searched.replace(true)
     }
 
-    /// Whether fewer blocks are in use than it has pages, so that some pages hold none, and nobody has looked for these since.
+    /// Whether fewer blocks are in use than the span has pages, so that some pages hold none, and the span was not
+    /// searched for these since its number of free blocks changed.
     pub fn is_sparse(&self) -> bool {
         let (free, pages) = (self.free_blocks(), self.slabs() * SLAB / PAGE);
         let enough = free as usize * self.block_size() >= pages * PAGE / 4;
-        let few = ((self.carved_blocks() - self.back_blocks()) as usize) < pages;
-        enough && few && !self.opening.get() && !(self.tried.get() && self.looked.get() == free)
+        let few = ((self.carved_blocks() - self.returned_blocks()) as usize) < pages;
+        enough && few && !self.purging.get() && !(self.searched.get() && self.free_at_last_look.get() == free)
     }
 
-    /// Opens gaps: takes all blocks off the list that overlap pages of which nothing is in use, and returns these pages, which the
-    /// caller gives back before it calls [`opened`](Self::opened). What stays on the list stands there lowest first.
+    /// Opens holes: takes all blocks off the list that overlap pages without a block in use, and returns these pages.
+    /// The caller purges the pages and then calls [`end_purge`](Self::end_purge). The remaining blocks stand on the
+    /// list in order of address.
     pub fn open_holes(&self) -> Pages {
         let touched = (self.carved_blocks() + self.uncarved_in_old_pages()) as usize;
         let mut free = Blocks([0; MOST_BLOCKS.div_ceil(64)]);
         for block in self.list() {
             free.add((block - self.base()) / self.block_size());
         }
-        for (first, count) in runs(self.gone()) {
+        for (first, count) in runs(self.purged_pages()) {
             let (from, to) = self.blocks_of(first, count);
             (from..to).for_each(|block| free.add(block));
         }
@@ -79,58 +94,58 @@ impl Span {
                 empty |= 1 << page;
             }
         }
-        let new = empty & !self.gone();
-        self.tried.set(true);
+        let new = empty & !self.purged_pages();
+        self.searched.set(true);
         if new == 0 {
-            self.looked.set(self.free_blocks());
+            self.free_at_last_look.set(self.free_blocks());
             return 0;
         }
-        self.gone.set(empty | self.gone());
+        self.purged.set(empty | self.purged_pages());
         self.carved.set(touched as u32);
-        self.opening.set(true);
+        self.purging.set(true);
         self.list.set(0);
         self.free.set(0);
         self.marks.clear();
-        let mut away = 0;
+        let mut blocks_in_holes = 0;
         for block in (0..touched).rev().filter(|block| free.has(*block)) {
             self.marks.add(block);
-            if self.pages_of(block) & self.gone() != 0 {
-                away += 1;
+            if self.pages_of(block) & self.purged_pages() != 0 {
+                blocks_in_holes += 1;
             } else {
                 self.link(self.base() + block * self.block_size());
             }
         }
-        self.looked.set(self.free_blocks());
-        self.away.set(away);
+        self.free_at_last_look.set(self.free_blocks());
+        self.blocks_in_holes.set(blocks_in_holes);
         new
     }
 
-    /// Ends what [`open_holes`](Self::open_holes) began: the pages are gone.
-    pub fn opened(&self) {
-        self.opening.set(false);
+    /// Notes that the pages that [`open_holes`](Self::open_holes) returned are purged.
+    pub fn end_purge(&self) {
+        self.purging.set(false);
     }
 
-    /// Pages of the gap that [`fill_hole`](Self::fill_hole) would fill.
+    /// Returns how many pages the hole has that [`fill_hole`](Self::fill_hole) would fill; 0 if there is none.
     pub fn next_hole(&self) -> usize {
-        runs(self.gone()).next().map_or(0, |(_, count)| count)
+        runs(self.purged_pages()).next().map_or(0, |(_, count)| count)
     }
 
-    /// Fills the lowest gap: the blocks that are away because of it are a run from now on, which counts as carved. Their first
-    /// address, and the address behind the last.
+    /// Fills the lowest hole: its blocks become a run, which counts as carved. Returns the address of the first block,
+    /// and the address behind the last.
     pub fn fill_hole(&self) -> (usize, usize) {
-        let Some((first, count)) = runs(self.gone()).next() else { return (self.base(), self.base()) };
+        let Some((first, count)) = runs(self.purged_pages()).next() else { return (self.base(), self.base()) };
         let (from, to) = self.blocks_of(first, count);
-        self.gone.set(self.gone() & !pages(first, first + count));
-        self.away.set(self.away.get() - (to - from) as u32);
+        self.purged.set(self.purged_pages() & !pages(first, first + count));
+        self.blocks_in_holes.set(self.blocks_in_holes.get() - (to - from) as u32);
         (from..to).for_each(|block| self.marks.remove(block));
-        // At its ends are pages with old contents.
+        // The pages at the ends of the hole have old contents.
         self.fresh.set(false);
         (self.base() + from * self.block_size(), self.base() + to * self.block_size())
     }
 
-    /// Blocks that overlap pages that are gone, found by looking.
-    pub fn count_away(&self) -> u32 {
-        (0..self.capacity() as usize).filter(|block| self.pages_of(*block) & self.gone() != 0).count() as u32
+    /// Counts the blocks that overlap purged pages, block by block.
+    pub fn count_blocks_in_holes(&self) -> u32 {
+        (0..self.capacity() as usize).filter(|block| self.pages_of(*block) & self.purged_pages() != 0).count() as u32
     }
 }
 
@@ -142,7 +157,7 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn gaps_open_around_what_is_in_use_and_fill_again() {
+    fn holes_open_around_blocks_in_use_and_fill_again() {
         for class in 0..CLASSES {
             let slabs = SPAN_SLABS[class] as usize;
             let run = segment::map(slabs).expect("memory");
@@ -151,26 +166,27 @@ mod tests {
             let (first, end, _) = span.take_run();
             let size = BLOCK_SIZE[class] as usize;
             let blocks: Vec<usize> = (first..end).step_by(size).collect();
-            // The first block stays in use, and one in each three pages after it.
+            // The first block stays in use, and then one block in every three pages.
             let stays = |at: usize| ((at - first) / size).is_multiple_of((3 * PAGE / size).max(2));
             let pages_of = |at: &usize| span.pages_of((at - first) / size);
             let (in_use, others) = blocks.iter().partition::<Vec<usize>, _>(|at| stays(**at));
             let in_use = in_use.iter().map(pages_of).fold(0, |all, pages| all | pages);
             let expected = others.iter().map(pages_of).fold(0, |all, pages| all | pages) & !in_use;
             for block in blocks.iter().filter(|at| !stays(**at)) {
-                // SAFETY: a block of the span that nobody uses.
-                unsafe { span.put_closely(*block, &(0..0)) }.expect("it is out");
+                // SAFETY: a block of this span that is not used any more.
+                unsafe { span.return_checked(*block, &(0..0)) }.expect("it is in use");
             }
             assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_holes());
-            assert_eq!(new, span.gone());
-            assert_eq!(span.free_blocks() + span.away_blocks(), before, "class {class}");
-            assert_eq!(span.away_blocks(), span.count_away());
-            assert_eq!(new, expected, "all pages of which nothing is in use, and no others, class {class}");
-            // Of blocks a little larger than a page, every other one in use, none has a page to itself.
+            assert_eq!(new, span.purged_pages());
+            assert_eq!(span.free_blocks() + span.blocks_in_holes(), before, "class {class}");
+            assert_eq!(span.blocks_in_holes(), span.count_blocks_in_holes());
+            assert_eq!(new, expected, "all pages without a block in use, and no others, class {class}");
+            // Where every other block is in use and blocks are a little larger than a page, no page holds free blocks
+            // only.
             assert_eq!(new == 0, size == PAGE + PAGE / 32, "class {class}");
-            assert!(!span.has_hole(), "not before the pages are gone");
-            span.opened();
+            assert!(!span.has_hole(), "not before the purge has ended");
+            span.end_purge();
             assert!(!span.is_sparse() && !span.is_quiet(), "once is enough");
             let mut back: Vec<usize> = span.list().collect();
             while span.has_hole() {
@@ -180,13 +196,13 @@ mod tests {
             back.sort_unstable();
             let expected: Vec<usize> = blocks.iter().copied().filter(|at| !stays(*at)).collect();
             assert_eq!(back, expected, "each block once, class {class}");
-            assert_eq!((span.gone(), span.away_blocks()), (0, 0));
+            assert_eq!((span.purged_pages(), span.blocks_in_holes()), (0, 0));
             run.release();
         }
     }
 
     #[test]
-    fn what_was_not_carved_is_a_gap_only_where_its_pages_are_old() {
+    fn uncarved_blocks_are_in_holes_only_where_their_pages_are_old() {
         for class in 0..CLASSES {
             let slabs = SPAN_SLABS[class] as usize;
             for fresh in [true, false] {
@@ -198,10 +214,10 @@ mod tests {
                 let spare = span.return_run(first + size, end);
                 let new = span.open_holes();
                 assert_eq!(new == 0, fresh, "class {class}");
-                assert_eq!(new & span.pages_of(0), 0, "what is in use stays");
-                span.opened();
-                let room = span.back_blocks() + span.capacity() - span.carved_blocks();
-                assert_eq!((room, span.away_blocks()), (spare, span.count_away()));
+                assert_eq!(new & span.pages_of(0), 0, "the page of the block in use stays");
+                span.end_purge();
+                let room = span.returned_blocks() + span.capacity() - span.carved_blocks();
+                assert_eq!((room, span.blocks_in_holes()), (spare, span.count_blocks_in_holes()));
                 let mut back: Vec<usize> = span.list().collect();
                 while span.has_hole() {
                     let (from, to) = span.fill_hole();

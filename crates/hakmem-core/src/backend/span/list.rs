@@ -1,13 +1,14 @@
 //! Lists of spans, linked through their descriptors.
 //!
 //! # Safety
-//! A list is touched under the lock of the heap that owns it. Spans live in descriptors of segments, for ever.
+//! A list is touched under the lock of the heap that owns it. Spans lie in descriptors of segments, which are never
+//! unmapped.
 
 use super::descriptor::Span;
 use core::ptr;
 use hakmem_os::atomic::Cell;
 
-/// A heap's spans of one class that have blocks to give, latest first.
+/// The spans of one class in one heap that have blocks to hand out, the latest first.
 pub struct SpanList(Cell<*const Span>);
 
 impl Default for SpanList {
@@ -17,16 +18,16 @@ impl Default for SpanList {
 }
 
 impl SpanList {
-    /// Takes the first span out.
+    /// Removes and returns the first span.
     pub fn pop(&self) -> Option<&'static Span> {
         let first = self.iter().next()?;
         self.remove(first);
         Some(first)
     }
 
-    /// The spans, first to last.
+    /// Returns the spans from first to last.
     pub fn iter(&self) -> impl Iterator<Item = &'static Span> {
-        // SAFETY: null or a span, which lives in a descriptor for ever.
+        // SAFETY: null or a span, whose descriptor is never unmapped.
         let mut at = unsafe { self.0.get().as_ref() };
         core::iter::from_fn(move || {
             let span = at?;
@@ -36,12 +37,12 @@ impl SpanList {
         })
     }
 
-    /// Puts `span` first, unless it is listed already.
+    /// Puts `span` at the front, unless it is on a list already.
     pub fn push(&self, span: &'static Span) {
         if span.listed.replace(true) {
             return;
         }
-        // SAFETY: null or a span.
+        // SAFETY: null or a span, as above.
         if let Some(first) = unsafe { self.0.get().as_ref() } {
             first.prev.set(span);
         }
@@ -50,12 +51,12 @@ impl SpanList {
         self.0.set(span);
     }
 
-    /// Takes `span` out, if it is listed.
+    /// Removes `span`, if it is on the list.
     pub fn remove(&self, span: &'static Span) {
         if !span.listed.replace(false) {
             return;
         }
-        // SAFETY: null or a span.
+        // SAFETY: null or a span, as above.
         unsafe {
             match span.prev.get().as_ref() {
                 Some(prev) => prev.next.set(span.next.get()),

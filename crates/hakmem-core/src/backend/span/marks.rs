@@ -1,14 +1,14 @@
-//! Marks: for each block of a span, whether it came back. One bit each, out of band.
+//! Marks: one bit for each block of a span that says whether the block was returned. The bits lie outside of the span.
 //!
-//! They tell a block that comes back from one that is back already, whatever the program wrote into it, and where a link of
-//! the list was overwritten the list can be made anew of them. They are as many bits as the span has blocks, made when a span
-//! first needs so many, and kept with its descriptor for the next one. Where there is no memory for them nothing is marked,
-//! and less misuse is noticed.
+//! The marks tell a first free from a second one, whatever the program wrote into the block, and a list whose links
+//! were overwritten is built again from them. A span has as many bits as blocks. They are made when a span first needs
+//! this many, and stay with its descriptor for the next span. Where there is no memory for them, no block is marked,
+//! and less misuse is detected.
 //!
-//! Words are atomic so that they can be read without the lock under which they are written.
+//! Words are atomic, so that they can be read without the lock under which they are written.
 //!
 //! # Safety
-//! The words were made by `meta`, so they live for ever.
+//! `map::metadata` makes the words, so they are never unmapped.
 
 use super::pages::MOST_BLOCKS;
 use crate::map::metadata;
@@ -19,19 +19,19 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub(super) const BITS: usize = u64::BITS as usize;
 
-/// A cache line of words: what spans of neighbouring slabs have does not share one.
+/// Whole cache lines of words: spans of neighbouring slabs share none.
 #[repr(C, align(64))]
 struct Line<const WORDS: usize>([AtomicU64; WORDS]);
 
-/// Words for spans of up to this many blocks, in the sizes that there are.
+/// The numbers of words that are made, each for spans of up to 64 times as many blocks.
 const SIZES: [usize; 5] = [8, 16, 32, 64, 128];
 const _: () = assert!(MOST_BLOCKS <= SIZES[SIZES.len() - 1] * BITS);
 
-/// The marks of one span. All-zero is none.
+/// The marks of one span. All fields zero means that it has none.
 #[repr(C)]
 pub(super) struct Marks {
     first: Cell<*const AtomicU64>,
-    /// Words that were made, and those of them that the span has need of.
+    /// How many words were made, and how many of them this span needs.
     made: Cell<u32>,
     used: Cell<u32>,
 }
@@ -42,7 +42,7 @@ fn make<const WORDS: usize>() -> *const AtomicU64 {
 }
 
 impl Marks {
-    /// Gets ready for a span of so many blocks, none of them marked.
+    /// Prepares the marks for a span of `blocks` blocks; no block is marked.
     pub fn start(&self, blocks: usize) {
         let words = blocks.div_ceil(BITS);
         if words > self.made.get() as usize {
@@ -64,34 +64,34 @@ impl Marks {
     #[inline]
     pub fn words(&self) -> &'static [AtomicU64] {
         let first = self.first.get();
-        // SAFETY: `start` made at least so many words.
+        // SAFETY: `start` made at least this many words.
         if first.is_null() { &[] } else { unsafe { slice::from_raw_parts(first, self.used.get() as usize) } }
     }
 
-    /// The same for who knows that a block has a bit: the first word, and how many blocks have one.
+    /// Returns the first word and how many blocks have a bit, for a caller that checks its index itself.
     #[inline]
     pub fn raw(&self) -> (*const AtomicU64, usize) {
         (self.first.get(), self.used.get() as usize * BITS)
     }
 
-    /// Whether there are any: not where memory for them was out.
-    pub fn are_kept(&self) -> bool {
+    /// Whether the span has marks: it has none where the system had no memory.
+    pub fn exist(&self) -> bool {
         self.used.get() != 0
     }
 
-    /// Marks a block; false if it was marked already.
+    /// Marks a block; false if it was marked already. True where the span has no marks.
     pub fn add(&self, block: usize) -> bool {
         self.words().get(block / BITS).is_none_or(|word| add(word, block))
     }
 
-    /// Takes the mark off a block.
+    /// Removes the mark of a block.
     pub fn remove(&self, block: usize) {
         if let Some(word) = self.words().get(block / BITS) {
             remove(word, block);
         }
     }
 
-    /// Takes all marks off.
+    /// Removes all marks.
     pub fn clear(&self) {
         self.words().iter().for_each(|word| word.store(0, Relaxed));
     }
@@ -101,7 +101,7 @@ impl Marks {
         self.words().get(block / BITS).is_some_and(|word| word.load(Relaxed) & 1 << (block % BITS) != 0)
     }
 
-    /// How many are marked.
+    /// The number of marked blocks.
     pub fn count(&self) -> u32 {
         self.words().iter().map(|word| word.load(Relaxed).count_ones()).sum()
     }

@@ -3,10 +3,10 @@
 use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS};
 use hakmem_os::vm::PAGE;
 
-/// Pages of a span, one bit each, lowest first.
+/// A set of pages of a span, one bit each, lowest first.
 pub type Pages = u128;
 
-/// The most blocks that a span has.
+/// The largest number of blocks in a span.
 pub(super) const MOST_BLOCKS: usize = {
     let (mut most, mut class) = (0, 0);
     while class < CLASSES {
@@ -20,13 +20,13 @@ pub(super) const MOST_BLOCKS: usize = {
     most
 };
 
-/// The pages from `from` up to `to`.
+/// Returns the pages from `from` up to, but without, `to`.
 pub(super) fn pages(from: usize, to: usize) -> Pages {
     let up_to = |page: usize| if page < Pages::BITS as usize { (1 << page) - 1 } else { Pages::MAX };
     up_to(to) & !up_to(from)
 }
 
-/// The runs of set bits, lowest first: first page and number of pages.
+/// Returns the runs of set bits, lowest first: first page and number of pages.
 pub fn runs(mut set: Pages) -> impl Iterator<Item = (usize, usize)> {
     core::iter::from_fn(move || {
         let first = set.trailing_zeros() as usize;

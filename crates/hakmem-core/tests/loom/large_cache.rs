@@ -1,4 +1,4 @@
-//! Large blocks, and the mappings that are kept of them.
+//! Large blocks, and the mappings that the large cache holds.
 
 use hakmem_core::backend::purge::Purge;
 use hakmem_core::backend::{large, large_cache};
@@ -8,7 +8,7 @@ use hakmem_os::model::{explore, spawn};
 
 const MIB: usize = 1 << 20;
 
-/// A large block in the program's hands, which it may write.
+/// A live large block, which the program may write.
 #[derive(Clone, Copy)]
 struct Block(usize, usize);
 
@@ -29,16 +29,16 @@ impl Block {
     }
 }
 
-/// At rest, the sums are what is there, and so much is live.
+/// Checks, while no other thread runs, that the sums are right and that `live` bytes are live.
 fn check_sums(live: usize) {
     let extent = large_cache::extent();
-    assert_eq!((extent.kept, extent.mapped), (large_cache::count_kept(), live + extent.kept));
+    assert_eq!((extent.cached, extent.mapped), (large_cache::count_cached(), live + extent.cached));
 }
 
-/// Catches: a kept mapping that is taken out of its slot by a load and a store.
+/// Catches: a cached mapping that is taken out of its slot by a load and a store.
 #[test]
-fn what_is_kept_serves_one_request() {
-    explore("kept, two requests that one kept mapping could serve", 1, || {
+fn a_cached_mapping_serves_one_request() {
+    explore("large cache, two requests that one cached mapping could serve", 1, || {
         Block::new(4 * MIB).free();
         let other = spawn(|| Block::new(2 * MIB));
         let mine = Block::new(2 * MIB);
@@ -50,10 +50,10 @@ fn what_is_kept_serves_one_request() {
     });
 }
 
-/// Catches: `Relaxed` in place of `AcqRel` where a mapping is put into its slot.
+/// Catches: `Relaxed` instead of `AcqRel` where a mapping is put into its slot.
 #[test]
-fn what_is_unmapped_is_in_nobodys_hands() {
-    explore("kept, one frees and one gives all back", 2, || {
+fn no_thread_has_a_mapping_that_is_unmapped() {
+    explore("large cache, one frees and one unmaps all", 2, || {
         let block = Block::new(2 * MIB);
         let other = spawn(move || block.free());
         large_cache::unmap(Purge::All);

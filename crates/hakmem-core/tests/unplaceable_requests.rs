@@ -1,7 +1,7 @@
-//! Requests that the address space has no place for are refused before anything is done for them: no call of the kernel, nothing
-//! of what is free given back, nothing counted, nobody told.
+//! Requests that the address space has no place for are refused before anything is done: no system call is made, no
+//! free memory goes back, nothing is counted, and the program's pressure function is not called.
 //!
-//! One test in a process of its own, since the kernel that is faked is the process's.
+//! One test in a process of its own, since it replaces the kernel of the process.
 //!
 //! # Safety
 //! The blocks are live when they are reallocated and freed.
@@ -40,7 +40,7 @@ static COUNTING: Kernel = Kernel {
 
 const END: usize = 1 << ADDRESS_BITS;
 
-/// Sizes and alignments, each too much on its own or together.
+/// Returns sizes and alignments that are too much, alone or together.
 fn requests() -> Vec<(usize, usize)> {
     let too_large = [END, END - 4096, END - 4095, 1 << 48, 1 << 50, 1 << 62, isize::MAX as usize];
     let beyond_isize = [isize::MAX as usize + 1, usize::MAX - (2 << 20), usize::MAX - 4095, usize::MAX - 7, usize::MAX];
@@ -53,28 +53,28 @@ fn requests() -> Vec<(usize, usize)> {
     requests
 }
 
-unsafe extern "C" fn told(times: *mut c_void, _used: usize, _limit: usize) {
-    // SAFETY: the counter that was registered with this function.
+unsafe extern "C" fn count_call(times: *mut c_void, _used: usize, _limit: usize) {
+    // SAFETY: the argument is the counter that was registered with this function.
     unsafe { (*times.cast::<AtomicUsize>()).fetch_add(1, Relaxed) };
 }
 
 #[test]
-fn requests_without_a_place_are_refused_before_anything_is_done() {
-    static TOLD: AtomicUsize = AtomicUsize::new(0);
-    // SAFETY: the function takes any thread's calls, and gets the counter that it expects.
-    assert!(unsafe { limits::on_pressure(Some(told), (&raw const TOLD) as *mut c_void) });
+fn unplaceable_requests_are_refused_before_anything_is_done() {
+    static PRESSURE_CALLS: AtomicUsize = AtomicUsize::new(0);
+    // SAFETY: any thread may call the function, and it gets the counter that it expects.
+    assert!(unsafe { limits::on_pressure(Some(count_call), (&raw const PRESSURE_CALLS) as *mut c_void) });
     let sizes = [8, 24, 700, 5000, 30_000, 70_000, 900_000, 1_100_000, 5 << 20];
     let blocks = || sizes.map(heap::allocate);
     // SAFETY: live blocks.
     let free = |blocks: [*mut u8; 9]| blocks.into_iter().for_each(|block| unsafe { heap::free(block) });
-    // Much that is free, which a refusal could give back.
-    let at_hand: Vec<_> = (0..20).map(|_| blocks()).collect();
+    // Much memory is free, which a refusal could give back.
+    let cached: Vec<_> = (0..20).map(|_| blocks()).collect();
     let live = blocks();
-    at_hand.into_iter().for_each(free);
-    let books = || (stats::totals(), accounting::used(), accounting::refusals(), accounting::crossings());
+    cached.into_iter().for_each(free);
+    let counters = || (stats::totals(), accounting::used(), accounting::refusals(), accounting::crossings());
     replace(Some(&COUNTING));
     CALLS.store(0, Relaxed);
-    let before = books();
+    let before = counters();
     for (size, align) in requests() {
         assert!(heap::allocate_aligned(size, align).is_null(), "{size} bytes at a multiple of {align}");
         assert!(heap::allocate_zeroed_aligned(size, align).is_null(), "{size} bytes at a multiple of {align}");
@@ -89,10 +89,10 @@ fn requests_without_a_place_are_refused_before_anything_is_done() {
         }
     }
     assert_eq!(CALLS.load(Relaxed), 0, "calls of the kernel");
-    assert_eq!(books(), before);
-    assert_eq!(TOLD.load(Relaxed), 0, "times that the program was told");
+    assert_eq!(counters(), before);
+    assert_eq!(PRESSURE_CALLS.load(Relaxed), 0, "calls of the program's function");
     free(live);
-    debug::validate().expect("all is well");
-    common::check_books();
+    debug::validate().expect("a sound heap");
+    common::check_counters();
     replace(None);
 }

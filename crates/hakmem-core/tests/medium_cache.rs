@@ -1,4 +1,5 @@
-//! The shelf: a thread's medium blocks come back to it, stay few beside what it has, and leave when they are not wanted.
+//! The medium cache: a thread gets its freed medium blocks again, caches few compared with what it has, and releases
+//! what it does not use.
 //!
 //! # Safety
 //! Blocks are freed once, and not used after that.
@@ -24,30 +25,30 @@ fn allocate(size: usize) -> usize {
     block
 }
 
-/// Bytes on shelves.
-fn shelved() -> usize {
+/// Bytes in the medium caches of all threads.
+fn cached() -> usize {
     assert_eq!(debug::validate().map_err(|fault| fault.what).err(), None);
     stats::big_row(stats::Big::Medium).cached_bytes as usize
 }
 
-/// The processes' settings and clock are one, so one test looks at one after the other.
+/// Settings and clock are for the whole process, so one test checks one thing after the other.
 #[test]
-fn medium_blocks_wait_for_the_thread_that_freed_them() {
+fn medium_blocks_are_cached_for_the_thread_that_freed_them() {
     replace(Some(&clock::KERNEL));
-    what_is_freed_comes_back();
-    a_shelf_is_small_beside_what_its_thread_has();
-    what_is_not_wanted_leaves();
-    what_another_thread_frees_is_that_thread_s();
+    a_freed_block_is_allocated_again();
+    a_cache_is_small_compared_with_what_its_thread_has();
+    an_unused_block_is_released();
+    a_block_goes_to_the_cache_of_the_thread_that_frees_it();
     replace(None);
 }
 
-fn what_is_freed_comes_back() {
+fn a_freed_block_is_allocated_again() {
     let (one, other) = (allocate(100 * KIB), allocate(100 * KIB));
     free([one, other]);
-    assert_eq!(shelved(), 256 * KIB, "two blocks of two slabs");
-    assert_eq!(heap::usable_size(one as *mut u8), None, "what is on the shelf is no block");
+    assert_eq!(cached(), 256 * KIB, "two blocks of two slabs");
+    assert_eq!(heap::usable_size(one as *mut u8), None, "a cached block is not a live one");
     assert_eq!([allocate(70 * KIB), allocate(128 * KIB)], [other, one], "the latest first, of as many slabs");
-    assert_eq!(shelved(), 0);
+    assert_eq!(cached(), 0);
     let zeroed = {
         free([one]);
         heap::allocate_zeroed(100 * KIB)
@@ -57,54 +58,54 @@ fn what_is_freed_comes_back() {
     assert!(unsafe { core::slice::from_raw_parts(zeroed, 100 * KIB) }.iter().all(|byte| *byte == 0));
     free([one, other]);
     heap::collect();
-    assert_eq!(shelved(), 0, "who asks for all gets it");
+    assert_eq!(cached(), 0, "collecting empties the cache");
 }
 
-fn a_shelf_is_small_beside_what_its_thread_has() {
+fn a_cache_is_small_compared_with_what_its_thread_has() {
     free((0..20).map(|_| allocate(MIB)).collect::<Vec<_>>());
-    assert_eq!(shelved(), 0, "a block that is more than the shelf may hold goes by");
+    assert_eq!(cached(), 0, "a block that is larger than the cache is not cached");
     let mut blocks: Vec<usize> = (0..1000).map(|at| allocate((40 + at % 10 * 60) * KIB)).collect();
     let mut most = 0;
     for half in 0..2 {
         free(blocks.drain(..500));
         let has = stats::big_row(stats::Big::Medium).live_bytes as usize;
-        assert!(shelved() <= (has / 8).max(256 * KIB), "{} on the shelf, {has} in use", shelved());
-        most = shelved().max(most);
-        assert!(half == 1 || most > MIB, "{most} on the shelf");
+        assert!(cached() <= (has / 8).max(256 * KIB), "{} cached, {has} in use", cached());
+        most = cached().max(most);
+        assert!(half == 1 || most > MIB, "{most} cached");
     }
     heap::collect();
 }
 
-fn what_is_not_wanted_leaves() {
-    // A pass is made on a slow path, every so often.
+fn an_unused_block_is_released() {
+    // One slow path in many makes a pass.
     let some_slow_paths = || free((0..64).map(|_| allocate(2 * MIB)).collect::<Vec<_>>());
-    // At a new peak all goes back; this is the last one.
+    // A new peak gives back everything; this is the last one.
     some_slow_paths();
     free([allocate(100 * KIB)]);
     for _ in 0..3 {
         clock::turn(policy::current().decay_ms);
         free([allocate(100 * KIB)]);
         some_slow_paths();
-        assert_eq!(shelved(), 128 * KIB, "used between two passes, it stays");
+        assert_eq!(cached(), 128 * KIB, "a block used between two passes stays cached");
     }
     for _ in 0..2 {
         clock::turn(policy::current().decay_ms);
         some_slow_paths();
     }
-    assert_eq!(shelved(), 0, "not used between two passes, it leaves");
+    assert_eq!(cached(), 0, "a block not used between two passes is released");
 }
 
-fn what_another_thread_frees_is_that_thread_s() {
+fn a_block_goes_to_the_cache_of_the_thread_that_frees_it() {
     let block = allocate(100 * KIB);
     thread::spawn(move || {
         free([block]);
         assert_eq!(allocate(100 * KIB), block);
         free([block]);
-        assert_eq!(shelved(), 128 * KIB);
+        assert_eq!(cached(), 128 * KIB);
     })
     .join()
     .expect("no panic");
-    assert_eq!(shelved(), 0, "a thread that ends leaves nothing on its shelf");
+    assert_eq!(cached(), 0, "a thread that ends leaves nothing in its cache");
     let another = allocate(100 * KIB);
     free([another]);
     heap::collect();
