@@ -13,8 +13,8 @@ fn memory_given_back() {
 }
 
 #[test]
-fn memory_gaps() {
-    let program = Program::build("c/memory_gaps.c");
+fn memory_holes() {
+    let program = Program::build("c/memory_holes.c");
     for when in ["trim", "idle"] {
         on_hakmem(&program.preloaded().arg(when));
     }
