@@ -13,7 +13,7 @@ RECORDS = 1500
 
 
 def build(seed):
-    """A list of records such as a web service sends, and its text."""
+    """Returns a list of records such as a web service sends, and its text."""
     choose = random.Random(seed)
     document = [
         {
@@ -30,7 +30,7 @@ def build(seed):
 
 
 def check(built):
-    """The length of the text, if it means the document it was made from."""
+    """Returns the length of the text, if parsing it gives the document that it was made from."""
     document, text = built
     if json.loads(text) != document:
         raise ValueError("what was parsed is not what was built")

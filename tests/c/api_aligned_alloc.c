@@ -1,4 +1,5 @@
-/* aligned_alloc takes a size that is no multiple of the alignment, and no alignment that is not a power of two (EINVAL). */
+/* aligned_alloc takes a size that is no multiple of the alignment, and no alignment that is not a power of two
+   (EINVAL). */
 #include "check.h"
 
 int main(void) {

@@ -1,4 +1,5 @@
-/* What functions of the C library allocate for their caller is a block like any other: it can be freed, moved and asked for its size. */
+/* What functions of the C library allocate for their caller is a block like any other: it can be freed, moved and
+   asked for its size. */
 #include "check.h"
 #include <glob.h>
 #include <wchar.h>

@@ -1,5 +1,5 @@
-/* calloc does not touch pages that come zeroed from the system: a gigabyte of zeros costs next to nothing until used. Nor does it when
-   the block is freed and taken again and again, with a few of its pages used in between. */
+/* calloc does not touch pages that come zeroed from the system: a gigabyte of zeros costs next to nothing until used.
+   Nor does it when the block is freed and taken again and again, with a few of its pages used in between. */
 #include "check.h"
 
 int main(void) {

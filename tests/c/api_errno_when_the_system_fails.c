@@ -1,5 +1,5 @@
-/* The system refuses to unmap and to take pages back. free keeps errno all the same, and nothing is lost: the memory
-   serves again. */
+/* The system refuses to unmap and to take pages back. free still keeps errno, and nothing is lost: the memory is used
+   again. */
 #include "check.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,5 +1,6 @@
-/* Every entry, size and alignment: blocks are aligned as asked, realloc keeps what they hold however they were made, usable sizes
-   may be used, and no two blocks overlap. Sizes lie around the borders of all kinds of blocks, alignments go up to 8 MiB. */
+/* Every entry, size and alignment: blocks are aligned as asked, realloc keeps what they hold however they were made,
+   usable sizes may be used, and no two blocks overlap. Sizes lie around the borders of all kinds of blocks,
+   alignments go up to 8 MiB. */
 #include "check.h"
 
 enum { LIVE = 48, ROUNDS = 30000, PAGE = 4096, KINDS = 6 };

@@ -1,5 +1,5 @@
-/* What fits into the new size is there after realloc, from every size to every size, for aligned blocks too, and for
-   mappings that the system moves. */
+/* The contents that fit into the new size are there after realloc, from every size to every size, for aligned blocks
+   too, and for mappings that the system moves. */
 #include "check.h"
 
 static void move(char *block, size_t from, size_t to, const char *what) {

@@ -1,6 +1,5 @@
 /* free_sized takes any size from what was asked for to the usable size, free_aligned_sized the size and alignment that
-   were asked for; both take NULL. A wrong size, which is used where there is an argument, breaks
-   nothing. */
+   were asked for; both take NULL. A wrong size, which this program passes if it has an argument, breaks nothing. */
 #include "check.h"
 #include <dlfcn.h>
 

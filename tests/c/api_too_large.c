@@ -1,5 +1,5 @@
-/* Sizes that cannot be: NULL and ENOMEM on every entry, whatever is added to them or rounded up inside; and after them
-   the heap is as good as before. */
+/* Impossible sizes: NULL with ENOMEM from every entry, whatever is added to them or rounded up inside; afterwards
+   the heap works as before. */
 #include "entries.h"
 
 int main(void) {

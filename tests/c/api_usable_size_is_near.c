@@ -1,5 +1,5 @@
-/* A block is not much larger than what was asked for: an eighth above 128 bytes, or the rest of a page; with an alignment, what that
-   takes besides. Nothing is 16 bytes at most. */
+/* A block is not much larger than what was asked for: an eighth above 128 bytes, or the rest of a page; with an
+   alignment, also the room that the alignment takes. A block for 0 bytes has at most 16. */
 #include "check.h"
 
 int main(void) {

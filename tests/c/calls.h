@@ -1,9 +1,10 @@
-/* The allocator's calls of the kernel, and those of nobody else, go to a function of the test first. It lets them through, answers in the
-   kernel's place, or waits with the thread where it is: in the middle of the allocator.
+/* Sends the allocator's system calls, and no others, to a function of the test first. The function lets a call
+   through, answers in the kernel's place, or lets the thread wait where it is: in the middle of the allocator.
 
-   A filter of system calls looks where the call is made: in the code that malloc is in. It turns the call into the signal SIGSYS, whose
-   handler says what the call gives. So the library under test needs no seam for it. A thread that blocks this signal would be killed;
-   the scavenger does, so these tests run without it. */
+   A filter of system calls checks where the call is made: in the code that contains malloc. It turns the call into
+   the signal SIGSYS, whose handler gives the call's result. So the library under test needs no change for it. A
+   thread that blocks this signal would be killed; the scavenger blocks it, so these tests run without the scavenger.
+   */
 #ifndef CALLS_H
 #define CALLS_H
 
@@ -50,7 +51,7 @@ static void on_blocked_call(int signal, siginfo_t *info, void *context) {
     errno = before;
 }
 
-/* The code that malloc is in: from its first byte to the byte after the last. */
+/* The code that contains malloc: from its first byte to the byte after the last. */
 static uintptr_t allocator_code[2];
 
 static int find_allocator(struct dl_phdr_info *object, size_t size, void *unused) {
@@ -114,7 +115,7 @@ static inline void watch_calls(const long *numbers, int count, long (*function)(
     filter_calls(numbers, count, SECCOMP_RET_TRAP);
 }
 
-/* The calls by which memory comes and goes, and the small files are read. */
+/* The calls that map and unmap memory, and those that read the small files. */
 __attribute__((unused)) static const long MEMORY_AND_FILES[] = {SYS_mmap, SYS_munmap, SYS_madvise, SYS_mremap, SYS_openat, SYS_read};
 enum { MEMORY = 4, MEMORY_AND_FILES_COUNT = 6 };
 

@@ -31,7 +31,7 @@
         }                                                                                                              \
     } while (0)
 
-/* Seconds after which that hangs which should have happened: far more than it takes beside twenty busy processes. */
+/* Seconds after which an expected event counts as hanging: far more than it takes beside twenty busy processes. */
 enum { HANGS_AFTER = 900 };
 
 static inline time_t seconds(void) {
@@ -59,7 +59,7 @@ static inline size_t opaque_size(size_t size) {
     return size;
 }
 
-/* Sizes on both sides of every kind of border: classes, spans, mappings. */
+/* Sizes on both sides of each limit between classes, spans and mappings. */
 static const size_t SIZES[] = {
     0,     1,     7,     8,      9,      15,     16,     17,     24,      31,      32,      33,      48,       63,      64,
     65,    100,   127,   128,    129,    200,    255,    256,    257,     500,     512,     513,     1000,     1023,    1024,
@@ -136,7 +136,7 @@ static inline void reap(pid_t child) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's status is %#x", status);
 }
 
-/* How many other threads of this process run, or want to, as the kernel sees it. */
+/* How many other threads of this process run, or are ready to run, according to the kernel. */
 static inline int threads_awake(void) {
     DIR *threads = opendir("/proc/self/task");
     CHECK(threads != NULL, "/proc/self/task cannot be read");
@@ -155,7 +155,7 @@ static inline int threads_awake(void) {
     return awake;
 }
 
-/* Waits until every other thread of this process sleeps: on a busy machine one may not have run yet that was woken long ago. */
+/* Waits until every other thread of this process sleeps: on a busy machine a thread that was woken long ago may not have run yet. */
 static inline void wait_for_sleep(void) {
     WAIT_UNTIL(threads_awake() == 0, "a thread never sleeps");
 }

@@ -1,5 +1,6 @@
-/* The numbers of files are the program's: the lowest free one is given, what was closed is closed, and what the program put at a number is
-   there, also while the allocator gives memory back and empties threads that wait. */
+/* The descriptors belong to the program: it gets the lowest free one, a closed file stays closed, and a file that the
+   program put at a number stays there, also while the allocator gives memory back and empties the heaps of idle
+   threads. */
 #include "check.h"
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +10,7 @@ enum { BLOCKS = 60000, SIZE = 1000, ROUNDS = 1000000, SLEEPERS = 60 };
 static void *blocks[BLOCKS];
 static int ends[2];
 
-/* Has something at hand again after each time that it was emptied. */
+/* Fills its caches again each time that they were emptied. */
 static void *sleeper(void *argument) {
     struct pollfd ended = {.fd = ends[0], .events = POLLIN};
     do {
@@ -41,7 +42,7 @@ int main(void) {
         CHECK(pipe2(pipes, O_NONBLOCK) == 0 && pipes[0] == first && pipes[1] == first + 1, "round %d: %d, %d", round, pipes[0], pipes[1]);
         CHECK(write(pipes[1], "x", 1) == 1 && read(pipes[0], &byte, 1) == 1, "round %d: a byte is lost", round);
         CHECK(close(pipes[1]) == 0, "round %d", round);
-        /* Nobody else holds the end that was closed. */
+        /* The end that was closed is open nowhere else. */
         CHECK(read(pipes[0], &byte, 1) == 0, "round %d: the pipe is still open", round);
         CHECK(close(pipes[0]) == 0, "round %d", round);
     }

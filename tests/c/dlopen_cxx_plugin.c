@@ -1,5 +1,5 @@
-/* A program without a C++ runtime opens a plugin that brings one with it (RTLD_LOCAL). In the plugin, handlers are called
-   and exceptions thrown as anywhere. argv[1]: the plugin. */
+/* A program without a C++ runtime opens a plugin that brings one with it (RTLD_LOCAL). In the plugin, handlers are
+   called and exceptions thrown as anywhere. argv[1]: the plugin. */
 #include "check.h"
 #include <dlfcn.h>
 

@@ -1,5 +1,6 @@
-/* The allocator is opened by a thread, which uses it and ends; threads that come after it get its stack, and what the C library keeps
-   there of threads. Each has a heap of its own all the same, and finds blocks of those before it. argv[1]: the library. */
+/* The allocator is opened by a thread, which uses it and ends; later threads get its stack, with the data of threads
+   that the C library keeps there. Each still has a heap of its own, and finds the blocks of earlier threads. argv[1]:
+   the library. */
 #include "exchange.h"
 
 enum { THREADS = 40, BLOCKS = 50 };

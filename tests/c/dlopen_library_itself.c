@@ -1,5 +1,5 @@
-/* The allocator is opened by a program that runs on the C library's malloc: both heaps live side by side, blocks of each
-   reach the other's free, and closing the library leaves it in place. argv[1]: the library. */
+/* The allocator is opened by a program that runs on the C library's malloc: both heaps live side by side, blocks of
+   each reach the other's free, and closing the library leaves it in place. argv[1]: the library. */
 #include "exchange.h"
 
 static const char *const HAK_NAMES[7] = {"hak_malloc",      "hak_aligned_alloc",      "hak_realloc", "hak_free",

@@ -1,5 +1,6 @@
-/* A plugin that has the allocator linked in is opened, used by two threads of the program, and closed before they end: the hook at
-   their exit, the handler of forks and the allocator's own thread refer to it, so it stays. argv[1] is the plugin. */
+/* A plugin that has the allocator linked in is opened, used by two threads of the program, and closed before they
+   end: the hook at their exit, the handler of forks and the allocator's own thread refer to it, so it stays. argv[1]
+   is the plugin. */
 #include "check.h"
 #include <dlfcn.h>
 

@@ -1,7 +1,7 @@
-/* A plugin in Rust that has the allocator inside is opened, used and closed again and again, while threads that used it are still there
-   and end later, and with blocks of it in the program's hands. The hook at the exit of a thread, the handler of forks and the
-   allocator's own thread refer to it, so it stays where it is: each opening finds the same, with what it has counted. The arguments
-   are copies of the plugin, each with an allocator of its own. */
+/* A plugin in Rust that has the allocator inside is opened, used and closed again and again, while threads that used
+   it live on and end later, and while the program holds blocks of it. The hook at the exit of a thread, the handler
+   of forks and the allocator's own thread refer to it, so it stays where it is: each opening finds the same library,
+   with its counters. The arguments are copies of the plugin, each with an allocator of its own. */
 #include "check.h"
 #include <dlfcn.h>
 
@@ -31,7 +31,7 @@ static void *in_thread(void *unused) {
     current.use(1);
     pthread_barrier_wait(&used);
     pthread_barrier_wait(&closed);
-    /* Its end is the first that happens here after the plugin was closed. */
+    /* This thread's end is the first event here after the plugin was closed. */
     return unused;
 }
 

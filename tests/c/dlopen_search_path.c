@@ -1,5 +1,5 @@
-/* dlopen searches by the path of whoever calls it. A plugin's call must be seen as the plugin's, not as one of a library
-   that stands between it and the loader. argv[1]: the plugin. */
+/* dlopen searches by the path of its caller. A plugin's call must appear as the plugin's, not as that of a library
+   between the plugin and the loader. argv[1]: the plugin. */
 #include "check.h"
 #include <dlfcn.h>
 

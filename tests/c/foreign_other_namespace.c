@@ -1,5 +1,5 @@
-/* A plugin in a namespace of its own (dlmopen) has a second C library with a second heap. Its blocks are strangers to
-   this one: they may be named and left alone, but nothing breaks here or there. argv[1]: the plugin. */
+/* A plugin in a namespace of its own (dlmopen) has a second C library with a second heap. Its blocks are foreign to
+   this one: they may be named and left alone, but neither heap is damaged. argv[1]: the plugin. */
 #include "exchange.h"
 
 int main(int argc, char **argv) {

@@ -1,6 +1,7 @@
-/* A process forks while another of its threads is in the allocator, in the middle of one of its calls of the kernel: for each call that
-   the work makes. What that thread was about to do is half done in the child, for ever. The child uses everything, in a
-   thread of its own too, has a child that does the same, and ends; the parent's thread goes on and finds its blocks. Run without the scavenger. */
+/* A process forks while another of its threads is in the allocator, in the middle of one of its calls of the kernel:
+   for each call that the work makes. The work of that thread stays half done in the child. The child uses everything,
+   in a thread of its own too, has a child that does the same, and ends; the parent's thread goes on and finds its
+   blocks. Run without the scavenger. */
 #include "calls.h"
 
 static int left, stopped, may_go;

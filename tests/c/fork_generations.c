@@ -1,5 +1,5 @@
-/* A child forks a child, thirty generations deep, each with threads of its own: what is set aside at a fork is set aside
-   once and not lost with each generation. */
+/* A child forks a child, thirty generations deep, each with threads of its own: memory that is set aside at a fork is
+   set aside once, and not again in each generation. */
 #include "busy.h"
 
 enum { GENERATIONS = 30, THREADS = 3 };

@@ -1,5 +1,5 @@
-/* A signal handler forks, wherever it interrupts the allocator of a program with one thread; the program goes on as if nothing had
-   been. With "allocates" as argv[1] the child allocates before it ends. */
+/* A signal handler forks, wherever it interrupts the allocator of a program with one thread; the program goes on
+   unharmed. With "allocates" as argv[1] the child allocates before it ends. */
 #include "steps.h"
 
 enum { EVERY = 61, MOST_FORKS = 600 };

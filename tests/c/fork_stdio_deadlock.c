@@ -1,6 +1,6 @@
-/* fork takes the C library's list of open files; a thread that flushes all files holds that list while it allocates. If
-   the allocator holds a lock of its own throughout fork, the two wait for each other for ever. Fork handlers that were
-   registered before the allocator's run after them, and allocate too. */
+/* fork takes the C library's list of open files; a thread that flushes all files holds that list while it allocates.
+   If the allocator held a lock of its own throughout fork, the two would wait for each other without end. Fork
+   handlers that were registered before the allocator's run after them, and allocate too. */
 #include "check.h"
 
 enum { FORKS = 1000, FLUSHERS = 2 };

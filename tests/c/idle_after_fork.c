@@ -1,5 +1,5 @@
-/* The child of a process whose scavenger runs has none; it gets its own when it has as much to give back, and so
-   does its child. */
+/* The child of a process with a scavenger has none at first; it gets its own when it has as much memory to give back,
+   and so does its child. */
 #include "check.h"
 
 enum { BLOCKS = 100000, SIZE = 1000, GENERATIONS = 3 };

@@ -1,6 +1,6 @@
-/* A program that shuts itself in behind a filter of system calls, which kills it for a new thread or an open file, lives on: the
-   allocator makes neither from then on. argv[1]: "early" it does so before it allocates much, so that nothing gives memory back
-   while it idles; "late" afterwards, and then what is free still goes back. */
+/* A program installs a filter of system calls that kills it for a new thread or an open file, and lives on: from then
+   on the allocator makes neither. argv[1]: "early", before the program allocates much, so that nothing gives memory
+   back while it idles; "late", afterwards, and then free memory still goes back. */
 #include "check.h"
 #include <linux/audit.h>
 #include <linux/filter.h>

@@ -1,10 +1,10 @@
-/* What a thread has at hand is not taken while it sleeps in a signal handler that interrupted malloc or free, at any of their
-   instructions and with any kind of handler. A parent steps each thread of its child to an instruction of its own, delivers the signal
-   there and lets go; then the thread sleeps in the handler while the scavenger makes its passes, returns, finishes the call, and looks
-   whether a block is handed out twice.
-   argv[1], the handler: "plain"; "once" (SA_RESETHAND); "undeferred" (SA_NODEFER); "systemv" (both); "itself" resets its signal; "unblocks"
-   unblocks its signal; "alternate" does so on an alternate stack; "nested" is interrupted by itself, twice, and unblocks the signal. argv[2]:
-   the decay time in milliseconds. */
+/* The caches of a thread are not taken while it sleeps in a signal handler that interrupted malloc or free, at any of
+   their instructions and with any kind of handler. A parent steps each thread of its child to an instruction of its
+   own, delivers the signal there and lets go; then the thread sleeps in the handler while the scavenger makes its
+   passes, returns, finishes the call, and looks whether a block is handed out twice. argv[1], the handler: "plain";
+   "once" (SA_RESETHAND); "undeferred" (SA_NODEFER); "systemv" (both); "itself" resets its signal; "unblocks" unblocks
+   its signal; "alternate" does so on an alternate stack; "nested" is interrupted by itself, twice, and unblocks the
+   signal. argv[2]: the decay time in milliseconds. */
 #include "check.h"
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,7 +24,7 @@ struct shared {
 static struct shared *shared;
 static const char *kind;
 static __thread int depth;
-/* The thread that the parent lets go on to its trap. */
+/* The number of the thread that the parent lets run to its trap. */
 static _Atomic int *turn;
 
 static void handler(int signal) {
@@ -73,7 +73,7 @@ static void *work(void *argument) {
     void *kept = malloc(SIZE);
     shared->threads[number] = (pid_t)syscall(SYS_gettid);
     while (*turn != number) usleep(1000);
-    /* Handlers for one time are installed anew for each thread. */
+    /* Handlers with SA_RESETHAND are installed again for each thread. */
     install();
     /* The trap tells the parent where stepping begins. */
     if (number % CALLS == 0) {

@@ -1,7 +1,7 @@
-/* A process that freed everything and idles gives its memory back by itself, with no call of the allocator and no thread that
-   runs: to within 5 % of the peak above its start. argv[1] says who freed: "owner" the threads their own blocks, in random
-   order; "other" each thread its neighbour's; "main" the main thread, while the owners sleep. "kept" is "owner" where no thread
-   gives anything back: then it stays. argv[2] multiplies the blocks. */
+/* A process that freed everything and idles gives its memory back, with no call of the allocator and no running
+   thread: to within 5 % of the peak above its start. argv[1] says which threads free: "owner" the threads their own
+   blocks, in random order; "other" each thread its neighbour's; "main" the main thread, while the owners sleep.
+   "kept" is "owner" without a scavenger: then the memory stays. argv[2] multiplies the blocks. */
 #include "check.h"
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
-/* What idle threads keep at hand is taken from them, and they never notice: eight threads check every byte of their blocks while
-   they sleep now and then, and the main thread trims all the time. argv[1] says where they sleep: "between" calls; "handler" in
-   a signal handler, which interrupts them anywhere, also inside malloc; "undeferred" in a handler whose signal is not blocked
-   while it runs. */
+/* The caches of idle threads are taken from them, and they never notice: eight threads check every byte of their
+   blocks while they sleep now and then, and the main thread trims all the time. argv[1] says where they sleep:
+   "between" calls; "handler" in a signal handler, which interrupts them anywhere, also inside malloc; "undeferred" in
+   a handler whose signal is not blocked while it runs. */
 #include "check.h"
 #include <poll.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
-/* Memory comes back from threads that wait although the program handles signals with SA_NODEFER: from threads that ran such a handler
-   before, and wait deep in their stacks. What many threads keep at hand, each a few blocks of many sizes, goes within some passes. */
+/* Memory comes back from threads that wait although the program handles signals with SA_NODEFER: from threads that
+   ran such a handler before, and wait deep in their stacks. The caches of many threads, each with a few blocks of
+   many sizes, are emptied within some passes. */
 #include "check.h"
 #include <signal.h>
 

@@ -1,4 +1,5 @@
-/* The allocator gets no thread of its own, and nothing is amiss: memory goes back when the program asks, and a child of a fork lives. */
+/* The kernel refuses the allocator's own thread, and everything else works: memory goes back when the program asks,
+   and a child of a fork lives. */
 #include "calls.h"
 
 enum { BLOCKS = 100000, SIZE = 1000 };

@@ -1,6 +1,7 @@
-/* Whichever of its calls the kernel refuses, the allocator answers NULL and ENOMEM or does without, and loses nothing: in a first
-   thread and in one that comes and goes, with memory and with the files that it reads. One call is refused, or nine in a row, since
-   most have a second way. Afterwards everything is to be had again. Run without the scavenger. */
+/* Whichever of its calls the kernel refuses, the allocator returns NULL with ENOMEM or does without the call, and
+   loses nothing: in a first thread and in one that comes and goes, with memory and with the files that it reads. One
+   call is refused, or nine in a row, since most calls have a second way. Afterwards all memory can be allocated
+   again. Run without the scavenger. */
 #include "calls.h"
 
 enum { NEVER = 1 << 30 };

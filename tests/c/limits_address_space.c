@@ -1,5 +1,5 @@
-/* Under a limit of address space, or of its private writable part, the program runs, gets a clean NULL when it is reached, and after freeing can allocate
-   as before. The limit is set by whoever starts this program. */
+/* Under a limit of address space, or of its private writable part, the program runs, gets a clean NULL when it is
+   reached, and after freeing can allocate as before. The test that starts this program sets the limit. */
 #include "check.h"
 #include <sys/resource.h>
 

@@ -1,5 +1,5 @@
-/* The program takes all addresses that there are, without a limit on what it may have. malloc answers NULL and ENOMEM, and has memory
-   again once there is room for some. */
+/* The program maps all of the address space, without a limit. malloc returns NULL with ENOMEM, and has memory again
+   once some address space is free. */
 #include "check.h"
 #include <sys/mman.h>
 

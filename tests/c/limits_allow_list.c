@@ -1,6 +1,7 @@
-/* A program shuts itself in behind a list of the system calls that it may make, and is killed for any other: the allocator makes none but
-   those by which memory comes and goes (the C library takes `brk` too), the clock's, and futex. argv[1] says when: "early", before it allocates much; "late", when it
-   has grown; "frees", late, and then it frees all. argv[2], by which function: "prctl", for this thread, or "syscall", for all. */
+/* A program allows itself a list of system calls, and is killed for any other: the allocator makes only those that
+   map and unmap memory (the C library takes `brk` too), the clock's, and futex. argv[1] says when: "early", before it
+   allocates much; "late", when it has grown; "frees", late, and then it frees all. argv[2], by which function:
+   "prctl", for this thread, or "syscall", for all. */
 #include "check.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

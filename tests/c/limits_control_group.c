@@ -1,12 +1,12 @@
-/* The limits of the control group are known, they press when they are near, and what is changed about them while the program
-   runs is noticed. argv[1] is the group's directory, whose maximum is 160 MB; argv[2] says "real", or "fake" if its files say
-   what this program writes into them. */
+/* The allocator knows the limits of the control group, gives memory back when they are near, and notices when they
+   change while the program runs. argv[1] is the group's directory, whose maximum is 160 MB; argv[2] says "real", or
+   "fake" if its files say what this program writes into them. */
 #include "check.h"
 #include <hakmem.h>
 
 enum { MB = 1 << 20, SIZE = 65000, BLOCKS = 2600 };
 
-/* libc declares that malloc calls nothing of this file, which with a function for pressure is not so: hence volatile. */
+/* libc declares that malloc calls no function of this file, which is wrong with a function for pressure: hence volatile. */
 static volatile int told;
 static volatile size_t told_limit;
 static const char *group;
@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
     CHECK(limits.system_max == 160 * MB, "the group's maximum is said to be %zu", limits.system_max);
     CHECK(hak_on_pressure(on_pressure, NULL) == 0, "a function is registered");
 
-    /* 100 MB of 160 is nothing to tell; 150 is beyond the nine tenths at which it begins. */
+    /* At 100 MB of 160 the function is not called; 150 MB is beyond the nine tenths at which the calls begin. */
     hold(1600);
     for (int i = 0; i < 150; i++) {
         free(malloc(100000));
@@ -95,20 +95,20 @@ int main(int argc, char **argv) {
 
     if (fake) {
         const char *high = version_2 ? "memory.high" : "memory.soft_limit_in_bytes";
-        /* memory.high presses as it is. */
+        /* memory.high counts as it is, not nine tenths of it. */
         write_file(high, "%zu\n", 150 * MB);
         UNTIL(short_caches, 1, "above memory.high");
         CHECK(told_limit == 150 * MB, "told of %zu", told_limit);
         write_file(high, "max\n", 0);
         UNTIL(short_caches, 0, "without memory.high");
 
-        /* What the kernel can drop does not count. */
+        /* Memory that the kernel can drop does not count. */
         write_file("memory.stat", version_2 ? "inactive_file %zu\n" : "total_inactive_file %zu\n", 100 * MB);
         write_file(high, "%zu\n", 150 * MB);
         UNTIL(system_high, 150 * MB, "with pages of files");
         CHECK(UNTIL(system_used, ((size_t)2420 << 16) - 100 * MB, "without pages of files").short_caches == 0, "no pressure");
 
-        /* Pressure presses, whatever the limits are. */
+        /* Memory pressure has the same effect, whatever the limits are. */
         int before = told;
         write_file("memory.pressure", "some avg10=10.01 avg60=0.00 avg300=0.00 total=%zu\n", 1);
         limits = UNTIL(short_caches, 1, "under pressure");
@@ -117,7 +117,7 @@ int main(int argc, char **argv) {
         UNTIL(short_caches, 0, "after the pressure");
     }
 
-    /* Of a small process nobody asks how near the limit is. */
+    /* A small process does not read the limit. */
     hold(2420);
     set_maximum(200 * MB);
     hold(500);

@@ -1,8 +1,9 @@
-/* The system's limits are read from small files. However short the reads are, the numbers are the same; and whichever file cannot be
-   opened or read to its end, a number is the true one or unknown, and never a part of one. Run without the scavenger, in a group
-   whose maximum is 160 MB.
+/* The system's limits are read from small files. However short the reads are, the numbers are the same; and whichever
+   file cannot be opened or read to its end, a number is the true one or unknown, and never a part of one. Run without
+   the scavenger, in a group whose maximum is 160 MB.
 
-   The library reads no files once the program has shut itself in behind a filter, so this one is there before the library begins. */
+   The library reads no files once the program has shut itself in behind a filter, so this one is there before the
+   library begins. */
 #include "calls.h"
 #include <hakmem.h>
 

@@ -1,5 +1,6 @@
-/* At the hard limit an allocation gets NULL and ENOMEM, whichever kind it is; resident memory stays below the limit; what is
-   free, of any size, is given back before anything is refused; and the program's function can prevent the refusal. */
+/* At the hard limit an allocation gets NULL and ENOMEM, whichever kind it is; resident memory stays below the limit;
+   free memory of any size is given back before anything is refused; and the program's function can prevent the
+   refusal. */
 #include "check.h"
 #include <hakmem.h>
 
@@ -13,7 +14,7 @@ static void check_bound(const char *when, size_t size) {
     hak_limits_t limits;
     hak_limits_read(&limits);
     CHECK(limits.used <= LIMIT, "%zu KB are used %s, blocks of %zu", limits.used >> 10, when, size);
-    /* Memory of the program, of libc and of the page map is not the limit's business. */
+    /* The limit does not count memory of the program, of libc and of the page map. */
     CHECK(resident() <= at_start + LIMIT + 2 * MB, "%zu MB are resident %s", resident() >> 20, when);
 }
 
@@ -58,7 +59,7 @@ static size_t exhaust(size_t size, int odd_first) {
     return total;
 }
 
-/* libc declares that malloc calls nothing of this file, which with a function for pressure is not so: hence volatile. */
+/* libc declares that malloc calls no function of this file, which is wrong with a function for pressure: hence volatile. */
 static void *volatile spare;
 static volatile int told;
 
@@ -79,7 +80,7 @@ static void *first_block(void *unused) {
     return unused;
 }
 
-/* Everything is free, in spans that wait for the decay, when threads come that need more than they find. */
+/* Everything is free, in spans that wait for the decay, when threads start that need more than they find. */
 static void new_threads_at_the_limit(void) {
     enum { THREADS = 40 };
     pthread_t threads[THREADS];
@@ -111,7 +112,7 @@ int main(int argc, char **argv) {
             CHECK(total > least, "%zu MB in blocks of %zu, round %d", total >> 20, size, round);
         }
 
-    /* A block that grows where it stands, as far as the limit lets it. */
+    /* A block that grows in place, as far as the limit allows. */
     char *growing = malloc(2 * MB);
     size_t size = 2 * MB;
     for (;;) {

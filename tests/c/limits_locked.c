@@ -1,5 +1,5 @@
-/* A daemon locks all its memory: what it has and what it will have. The kernel then brings in all that is mapped, touched or
-   not. Says how many KB are locked after some allocations, or "skip" where this user may not lock that much. */
+/* A daemon locks all its memory, present and future. The kernel then makes all mapped memory resident, touched or
+   not. Prints how many KB are locked after some allocations, or "skip" where this user may not lock that much. */
 #include "check.h"
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,9 +19,9 @@ static unsigned long kilobytes(const char *name) {
 
 int main(void) {
     memset(opaque(malloc(1000)), 1, 1000);
-    /* Before it is locked, lest a failure of this test fill the machine. */
+    /* Checked before memory is locked, so that a failure of this test does not fill the machine. */
     CHECK(kilobytes("VmSize:") < ENOUGH >> 10, "%lu KB are mapped and would be locked", kilobytes("VmSize:"));
-    /* Raised if it may be, and it need not be for who has the right to lock as much as he likes. */
+    /* Raised if that is allowed; a user with the right to lock any amount does not need it. */
     struct rlimit limit = {ENOUGH, ENOUGH};
     setrlimit(RLIMIT_MEMLOCK, &limit);
     void *attempt = mmap(NULL, ENOUGH, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);

@@ -1,6 +1,6 @@
-/* A program lowers its own limit of memory when it already runs, as solvers and judges do, so that it gets NULL before the
-   machine is short. What fits below the limit is to be had, what does not is refused. The argument names the limit: "data"
-   for private writable mappings, "as" for address space. */
+/* A program lowers its own limit of memory when it already runs, as solvers and judges do, so that it gets NULL
+   before the machine is short. Memory below the limit can be allocated, memory beyond it is refused. The argument
+   names the limit: "data" for private writable mappings, "as" for address space. */
 #include "check.h"
 #include <sys/resource.h>
 

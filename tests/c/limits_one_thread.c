@@ -1,5 +1,6 @@
-/* A large process with one thread of its own may enter a user namespace, which the kernel refuses to one with several; it goes on giving
-   memory back afterwards. Where the system allows nobody to make a user namespace there is nothing to see. */
+/* A large process with one thread of its own may enter a user namespace, which the kernel refuses to one with
+   several; it goes on giving memory back afterwards. Where the system allows nobody to make a user namespace there is
+   nothing to see. */
 #include "check.h"
 #include <sched.h>
 

@@ -1,5 +1,5 @@
-/* The program itself fills the address space that it may have; malloc answers NULL and ENOMEM. When some of the room comes back, in any
-   place, malloc has memory again. The limit is set by whoever starts this program. */
+/* The program itself fills the address space that it may have; malloc returns NULL with ENOMEM. When some address
+   space becomes free, at any place, malloc has memory again. The test that starts this program sets the limit. */
 #include "check.h"
 #include <sys/mman.h>
 

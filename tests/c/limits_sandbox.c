@@ -1,5 +1,5 @@
-/* A program that shuts itself in, so that opening a file would be its end, grows beyond the size from which the system's limits
-   are looked at, and lives. */
+/* A program with a filter of system calls, which would kill it for opening a file, grows beyond the size from which
+   the system's limits are read, and lives. */
 #include "check.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

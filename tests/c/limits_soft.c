@@ -1,6 +1,6 @@
-/* Above the soft limit, given in the environment or by hak_limits_set, free memory goes back, caches are short, and the
-   program is told: by a thread that is allocating, with errno kept, and never in the middle of another call. Below it all is
-   as before. */
+/* Above the soft limit, given in the environment or by hak_limits_set, free memory goes back, caches are short, and
+   the program is told: by a thread that is allocating, with errno kept, and never in the middle of another call.
+   Below the limit none of this happens. */
 #include "check.h"
 #include <hakmem.h>
 #include <unistd.h>

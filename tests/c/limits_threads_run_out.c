@@ -1,6 +1,6 @@
-/* Threads with small stacks use up all memory together, through each function that allocates: every one of them gets NULL and ENOMEM,
-   aligned blocks until then, and after all is freed as much is to be had again. The limit of address space is set by whoever starts
-   this program. */
+/* Threads with small stacks use up all memory together, through each function that allocates: every one of them gets
+   NULL and ENOMEM, aligned blocks until then, and after all is freed they can allocate as much again. The test that
+   starts this program sets the limit of address space. */
 #include "entries.h"
 
 enum { THREADS = 6 };
@@ -47,7 +47,7 @@ int main(void) {
         for (int j = 0; j < 3; j++) {
             entry = &ENTRIES[i];
             size = TRIED[j];
-            /* Blocks that each take megabytes of address space tell less. */
+            /* Blocks that each take megabytes of address space say less about lost memory. */
             if (strstr(entry->name, "2 MiB") && size < 70000) continue;
             size_t once = all_run_out(), again = all_run_out();
             CHECK(once && again > once / 2, "%s of %zu: %zu KB at first, then %zu", entry->name, size, once >> 10, again >> 10);

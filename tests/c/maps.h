@@ -1,5 +1,5 @@
-/* What the kernel says about this process's mappings: their huge pages and flags, and which pages are resident. Nothing here
-   allocates. */
+/* What the kernel says about this process's mappings: their huge pages and flags, and which pages are resident.
+   Nothing here allocates. */
 #ifndef MAPS_H
 #define MAPS_H
 

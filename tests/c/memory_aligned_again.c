@@ -1,5 +1,5 @@
-/* Aligned blocks that are freed serve again, also for blocks of other alignments: a program that allocates and frees them all the time
-   does not grow. */
+/* Aligned blocks that are freed serve again, also for blocks of other alignments: a program that allocates and frees
+   them all the time does not grow. */
 #include "check.h"
 
 enum { BLOCKS = 200, OPERATIONS = 60000 };

@@ -1,6 +1,6 @@
-/* What is freed goes back: everything freed, and after malloc_trim the process is within 4 MB of its start. argv[1] says who
-   frees: "alone" one thread, in random order; "exited" eight threads their own, before they end; "others" the main thread,
-   while the eight owners sleep. */
+/* Freed memory goes back: when everything is freed, malloc_trim takes the process to within 4 MB of its start.
+   argv[1] says which thread frees: "alone" one thread, in random order; "exited" eight threads their own, before they
+   end; "others" the main thread, while the eight owners sleep. */
 #include "check.h"
 
 enum { THREADS = 8, BLOCKS = 60000 };

@@ -1,7 +1,7 @@
-/* Where a program needs more memory than ever before, what lies idle goes back first: blocks of one kind that were freed do not add to
-   the peak of those of another. And a program that changes between the two all the time comes to rest: the kernel has
-   nothing to do for it in the end. A request that the system refuses is no peak, and crosses no limit. Run with a decay of an hour, so
-   that nothing else gives memory back. */
+/* Where a program needs more memory than ever before, free memory that was not used since the last peak goes back
+   first: freed blocks of one kind do not add to the peak of blocks of another kind. A program that changes between
+   the two all the time makes no system calls in the end. A request that the system refuses is no peak, and crosses no
+   limit. Run with a decay time of an hour, so that nothing else gives memory back. */
 #include "check.h"
 #include <hakmem.h>
 
@@ -33,7 +33,7 @@ static unsigned long kernel_calls(void) {
     return now.kernel_maps + now.kernel_unmaps + now.kernel_purges + now.kernel_remaps;
 }
 
-/* Asks for more than any machine has, where the system refuses that. */
+/* Asks for more memory than any machine has, if the system refuses that. */
 static void ask_for_too_much(void) {
     CHECK(hak_limits_set((size_t)1 << 40, 0) == 0, "a soft limit far away");
     int given = 0;

@@ -1,6 +1,6 @@
-/* A program that turns to blocks of other sizes, and keeps few of the old ones, grows by little: pages between the old blocks go
-   back as new ones are needed, without a wait, and at most as many. The blocks in use keep their contents; what is allocated
-   from the gaps later is whole, and zero where it must be. */
+/* A program that turns to blocks of other sizes, and keeps few of the old ones, grows by little: pages between the
+   old blocks go back as new ones are needed, without a wait, and at most as many. The blocks in use keep their
+   contents; blocks that are allocated in the holes later do not overlap, and are zero where they must be. */
 #include "check.h"
 
 enum { OLD = 200000, OLD_SIZE = 500, STAYS = 50, NEW = 40000, NEW_SIZE = 2000 };

@@ -1,14 +1,15 @@
-/* A program that frees and allocates the same amount again and again does not make the kernel work for it: at most one kernel
-   call in a hundred operations, by HAKMEM's own count, and, where the kernel lets a parent trace its child, by the kernel's, of
-   all threads. argv[1] says what alternates: "medium" blocks of 800 KB, "large" ones of 64 MB, "used" ones of 64 MB that are
-   worked with for more than half a millisecond each, so that the allocator's clock goes on for seconds, "small" for 64 MB of
-   blocks of many sizes, "mixed" for 64 MB of which every tenth block is larger than 32 KB.
+/* A program that frees and allocates the same amount again and again causes few system calls: at most one in a
+   hundred operations, by HAKMEM's own count, and, where the kernel lets a parent trace its child, by the kernel's, of
+   all threads. argv[1] says what alternates: "medium" blocks of 800 KB, "large" ones of 64 MB, "used" ones of 64 MB
+   that are worked with for more than half a millisecond each, so that the allocator's clock goes on for seconds,
+   "small" for 64 MB of blocks of many sizes, "mixed" for 64 MB of which every tenth block is larger than 32 KB.
 
-   The allocator is linked into this program, so it gets this program's clock, which goes by the work that is done: on a busy
-   machine nothing takes longer. To be run without the scavenger, which sleeps by the clock of the machine.
+   The allocator is linked into this program, so it gets this program's clock, which goes by the work that is done: on
+   a busy machine nothing takes longer. To be run without the scavenger, which sleeps by the clock of the machine.
 
-   With "scavenged" the scavenger looks on while blocks of 64 MB are worked with. What it may do, and what is done to wake it, is
-   a look at the threads each time that it slept, of up to twenty calls, however long the machine takes for the work. */
+   With "scavenged" the scavenger runs while the program works with blocks of 64 MB. Each time that it wakes, it may
+   look at the threads once, in up to twenty calls, those that wake it included, however long the machine takes for
+   the work. */
 #include "check.h"
 #include <hakmem.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #include <sys/syscall.h>
 
 enum { MANY = 100000, TOTAL = 64 << 20, ALLOWED_PER_HUNDRED = 1, NAP_MS = 255, ALLOWED_PER_NAP = 20 };
-/* What work takes by this program's clock: about what it takes on a machine of its own. */
+/* How long work takes by this program's clock: about as long as on an idle machine. */
 enum { NS_FOR_A_PAGE = 10, NS_FOR_A_CALL = 100 };
 
 static void *blocks[MANY];
@@ -93,7 +94,7 @@ static unsigned long kernel_calls(void) {
     return now.kernel_maps + now.kernel_unmaps + now.kernel_purges + now.kernel_remaps + now.kernel_others;
 }
 
-/* Two calls of this, which nothing else here makes, enclose the work for whoever traces. */
+/* Two calls of this, which nothing else here makes, mark the work for the tracing parent. */
 static void mark(void) {
     syscall(SYS_getppid);
 }
@@ -147,7 +148,7 @@ static void traced(void) {
             else
                 calls += inside && info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr != SYS_clock_gettime;
         } else {
-            /* A thread begins with a stop, and whoever made it is told by a trap. */
+            /* A thread begins with a stop, and a trap tells the thread that made it. */
             CHECK(signal == SIGSTOP || status >> 16 == PTRACE_EVENT_CLONE, "the child got signal %d", signal);
         }
         /* It may have ended in the meantime. */

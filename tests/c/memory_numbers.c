@@ -1,6 +1,6 @@
-/* The seven quantities of the statistics are true: their sum is what is mapped, mallinfo2 and malloc_info say the same, and the
-   kernel's own account of this process (/proc/self/smaps) agrees: exactly in bytes mapped, and in bytes resident within what
-   is said to be live, cached, free, dirty and metadata. What is said to be purged is not resident. */
+/* The seven quantities of the statistics are true: their sum is what is mapped, mallinfo2 and malloc_info say the
+   same, and the kernel's own account of this process (/proc/self/smaps) agrees: mapped bytes exactly, and resident
+   bytes are at most live, cached, free, dirty and metadata together. Purged memory is not resident. */
 #include "check.h"
 #include <hakmem.h>
 

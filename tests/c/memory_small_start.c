@@ -1,9 +1,9 @@
-/* Says what a program costs that does next to nothing: "resident virtual", both at their largest, in KB. */
+/* Prints the memory of a program that does next to nothing: "resident virtual", the peak of each, in KB. */
 #include "check.h"
 
 int main(void) {
     free(malloc(100));
-    /* Of what every program touches, the part that comes last: else a library that touched it first would pay for it. */
+    /* Touches the pages that every program touches last: otherwise they would count for the library that touches them first. */
     CHECK(*(volatile char *)_exit || 1, "the end cannot be read");
     CHECK(printf("hello, %d. world\n", 1) > 0 && fflush(stdout) == 0, "nothing can be printed");
     char text[4096] = {0};

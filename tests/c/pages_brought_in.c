@@ -1,5 +1,5 @@
-/* Counts the pages that a program has to bring in by touching them while it grows from 100 to 120 MB, a block at a time, and
-   prints their number; "unknown" where the kernel brings in nothing by request. */
+/* Counts the pages that a program has to bring in by touching them while it grows from 100 to 120 MB, a block at a
+   time, and prints their number; "unknown" where the kernel brings in nothing by request. */
 #include "maps.h"
 
 #ifndef MADV_POPULATE_WRITE

@@ -1,5 +1,5 @@
-/* A process that has grown has huge pages, costs no more memory for it, and gives memory back all the same: what is left of a
-   segment of which most was freed has small pages again. */
+/* A process that has grown has huge pages, costs no more memory for it, and gives memory back all the same: what is
+   left of a segment of which most was freed has small pages again. */
 #include "maps.h"
 
 enum { BLOCK = 1000, BLOCKS = 300000, SLAB = 64 << 10, SEGMENT = 2 << 20 };

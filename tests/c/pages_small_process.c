@@ -1,5 +1,5 @@
-/* A small process has no huge pages, and where the system gives them to everybody it declines: for small blocks, medium ones
-   and large ones. */
+/* A small process has no huge pages, and where the system gives them to all processes the allocator declines them:
+   for small blocks, medium ones and large ones. */
 #include "maps.h"
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* A vector that grows by realloc from 1 KB to 1 GB: once it is a mapping of its own its pages move and are not copied. One
-   byte in a megabyte is written; a copy would touch, and so make resident, all the others. */
+/* A vector that grows by realloc from 1 KB to 1 GB: once it is a mapping of its own its pages move and are not
+   copied. One byte in a megabyte is written; a copy would touch, and so make resident, all the others. */
 #include "check.h"
 
 int main(void) {

@@ -1,5 +1,6 @@
-/* A program takes the right to write to a page in the middle of a large block, so that the kernel sees several mappings there, which it
-   does not move together. realloc gives the block another size all the same, its contents are what they were, and the page is in nobody's way later. */
+/* A program takes the right to write to a page in the middle of a large block, so that the kernel sees several
+   mappings there, which it does not move together. realloc still changes the size of the block, its contents stay,
+   and no later block gets the page. */
 #include "check.h"
 #include <sys/mman.h>
 
@@ -26,7 +27,7 @@ int main(void) {
         char *other = realloc(block, size);
         CHECK(other && holds(other, size < SIZE ? size : SIZE), "contents after realloc to %zu bytes", size);
         memset(other, 1, SIZE / 4);
-        /* The page is the program's to give back as it was. */
+        /* The program has to restore the rights to the page. */
         if (other == block && size > SIZE / 2) CHECK(mprotect(page, PAGE, PROT_READ | PROT_WRITE) == 0, "mprotect");
         free(other);
     }

@@ -1,5 +1,5 @@
-/* A stop after each instruction of this thread, by the processor's trap flag: a signal at every place in the allocator where one can
-   come, in order and each time the same. */
+/* A stop after each instruction of this thread, by the processor's trap flag: a signal at every place in the
+   allocator where one can come, in order and each time the same. */
 #ifndef STEPS_H
 #define STEPS_H
 

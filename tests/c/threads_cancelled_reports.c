@@ -1,4 +1,5 @@
-/* A thread that is cancelled while it prints the allocator's numbers leaves nothing locked: others print and allocate after it. */
+/* A thread that is cancelled while it prints the allocator's numbers leaves nothing locked: others print and allocate
+   after it. */
 #include "check.h"
 
 static FILE *nowhere;

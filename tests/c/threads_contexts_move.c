@@ -1,5 +1,6 @@
-/* Contexts of execution that go from thread to thread, as those of coroutines do: each frees in one thread what it allocated in another,
-   and goes on in a third. Whatever of a thread's own was at hand before a switch is another thread's after it. */
+/* Contexts of execution that go from thread to thread, as those of coroutines do: each frees in one thread what it
+   allocated in another, and goes on in a third. Thread-local data that a context found before a switch belongs to
+   another thread after it. */
 #include "check.h"
 #include <ucontext.h>
 
@@ -32,7 +33,7 @@ static void live(int number) {
     for (;;) swapcontext(&self->own, self->thread);
 }
 
-/* In turn t thread n runs the contexts c for which c + t is n, modulo the number of threads: another thread each time. */
+/* In round t thread n runs the contexts c for which c + t is n, modulo the number of threads: another thread each time. */
 static void *run(void *number) {
     ucontext_t here;
     for (int t = 0; t < TURNS; t++) {

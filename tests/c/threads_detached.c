@@ -1,5 +1,5 @@
-/* Detached threads that never allocate cost nothing: the C library frees what belongs to such a thread, and to others whose stacks it
-   drops, after the last hook of the thread's exit, and no heap is adopted for that. */
+/* Detached threads that never allocate cost nothing: the C library frees what belongs to such a thread, and to others
+   whose stacks it drops, after the last hook of the thread's exit, and no heap is adopted for that. */
 #include "check.h"
 #include <hakmem.h>
 #include <semaphore.h>

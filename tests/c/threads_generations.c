@@ -1,5 +1,5 @@
-/* Threads come and go in rounds; blocks of all sizes outlive the threads that made them, are moved and freed by others rounds later, and
-   keep their contents. When all is freed, memory goes back. */
+/* Threads come and go in rounds; blocks of all sizes outlive the threads that made them, are moved and freed by
+   others rounds later, and keep their contents. When all is freed, memory goes back. */
 #include "check.h"
 
 enum { ROUNDS = 12, THREADS = 6, OPERATIONS = 6000, SLOTS = 500 };

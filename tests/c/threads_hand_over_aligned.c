@@ -1,5 +1,5 @@
-/* Threads allocate blocks of random sizes at random alignments and leave them in places where other threads take them, look at their
-   contents and free or resize them. */
+/* Threads allocate blocks of random sizes at random alignments and leave them in places where other threads take
+   them, look at their contents and free or resize them. */
 #include "check.h"
 #include <stdatomic.h>
 

@@ -1,5 +1,5 @@
-/* Blocks of a gigabyte that one thread allocates and another, which ends then, frees, or resizes and frees: again and again, and neither
-   memory nor address space adds up. */
+/* Blocks of a gigabyte that one thread allocates and another, which ends then, frees, or resizes and frees: again and
+   again, and neither memory nor address space adds up. */
 #include "check.h"
 
 static const size_t SIZE = (size_t)1 << 30;

@@ -1,5 +1,5 @@
-/* Very many threads, one after the other and in small groups, each with blocks of many sizes, some of which the next thread frees: memory
-   is that of a few: less than 800 bytes remain of each. */
+/* Very many threads, one after the other and in small groups, each with blocks of many sizes, some of which the next
+   thread frees: memory is as with a few threads: less than 800 bytes remain of each. */
 #include "check.h"
 
 enum { ROUNDS = 3000, TOGETHER = 4, BLOCKS = 60 };

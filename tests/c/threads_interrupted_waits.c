@@ -1,5 +1,6 @@
-/* A wait for a lock may end early, by a signal or because the word changed in the meantime. Here every wait of the allocator's does:
-   argv[1] says with which error. Threads that meet in each other's heaps keep their blocks apart all the same. */
+/* A wait for a lock may end early, by a signal or because the word changed in the meantime. Here every wait of the
+   allocator ends early: argv[1] says with which error. The blocks of threads that use each other's heaps still do not
+   overlap. */
 #include "calls.h"
 
 enum { THREADS = 4, OPERATIONS = 30000, SLOTS = 256 };

@@ -1,6 +1,6 @@
-/* A thread that allocates for the first time in the last round of its exit hooks, or that ends without running any, leaves a heap that
-   no hook gives back. Such heaps are used again, and nothing is ever written to where the thread was: its stack is the program's, and its
-   number another thread's. argv[1]: "hook" or "raw". */
+/* A thread that allocates for the first time in the last round of its exit hooks, or that ends without running any,
+   leaves a heap that no hook puts back. Such heaps are used again, and nothing is written to the memory of the ended
+   thread: its stack belongs to the program again, and its number to another thread. argv[1]: "hook" or "raw". */
 #include "check.h"
 #include <hakmem.h>
 #include <signal.h>
@@ -55,7 +55,7 @@ static pthread_t start_on(void *stack, void *(*run)(void *), volatile pid_t *num
     return thread;
 }
 
-/* Where the kernel lets root say so, the next thread gets this number. */
+/* Where the kernel allows it to root, the next thread gets this number. */
 static void ask_for_number(pid_t number) {
     int file = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
     if (file < 0) return;
@@ -80,14 +80,14 @@ int main(int argc, char **argv) {
         for (int i = 0; i < AT_ONCE; i++) threads[i] = start_on(stacks + i * STACK, late, &numbers[i]);
         for (int i = 0; i < AT_ONCE; i++) {
             if (raw) {
-                /* Nobody may wait for such a thread but by looking whether the kernel still knows it. */
+                /* The only way to wait for such a thread is to ask whether the kernel still knows it. */
                 while (numbers[i] == 0 || syscall(SYS_tgkill, getpid(), numbers[i], 0) == 0) usleep(200);
             } else {
                 join(threads[i]);
             }
         }
         used_again |= heaps() == before;
-        /* The C library still has those in its lists that ended behind its back. */
+        /* The C library's lists still contain the threads that ended without its knowledge. */
         if (!raw) memset(stacks, PATTERN, (size_t)AT_ONCE * STACK);
         ask_for_number(numbers[round % AT_ONCE]);
         pthread_t same_number = start_on(waiting, waits, NULL);

@@ -1,5 +1,6 @@
-/* The C library has no key left by which the allocator would hear of the ends of threads. Threads that come and go work all the
-   same and hand their blocks on; each leaves behind what it had at hand, and no more. Linked so that the allocator finds this program's pthread_key_create. */
+/* The C library has no key left, so the allocator is not told when a thread ends. Threads that start and end still
+   work and hand their blocks on; each leaves its caches behind, and no more. Linked so that the allocator finds this
+   program's pthread_key_create. */
 #include "check.h"
 
 enum { THREADS = 1000, BLOCKS = 200, KEPT_KB_PER_THREAD = 256 };

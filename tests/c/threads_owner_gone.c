@@ -1,5 +1,5 @@
-/* Blocks freed by another thread go back to the system although the thread that allocated them does nothing more, or is
-   no more. argv[1]: "blocked" or "exited". */
+/* Blocks freed by another thread go back to the system although the thread that allocated them sleeps, or has ended.
+   argv[1]: "blocked" or "exited". */
 #include "check.h"
 
 enum { BLOCKS = 400000, SIZE = 300 };

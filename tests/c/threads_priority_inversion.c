@@ -1,6 +1,7 @@
-/* On one CPU, a thread that must not be preempted waits for a lock whose holder cannot run: it has to sleep, for one that
-   spins hangs for ever. The holder is the main thread, which looks through the others' heaps all the time and is interrupted in the
-   middle of that. Needs the right to set real-time priorities; without it the threads run at equal priority. */
+/* On one CPU, a thread that must not be preempted waits for a lock whose holder cannot run: it has to sleep, since a
+   thread that spins never ends. The holder is the main thread, which looks through the others' heaps all the time and
+   is interrupted in the middle of that. Needs the right to set real-time priorities; without it the threads run at
+   equal priority. */
 #include "check.h"
 #include <sched.h>
 

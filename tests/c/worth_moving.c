@@ -1,6 +1,7 @@
-/* A program that defragments by the hint gets back most of what there is to get, in two passes at most, and moving everything
-   regardless of the hint gains little more. argv[1] is the size of its blocks, 0 for sizes from 16 to 1000; argv[2] is how it
-   meets them: "in-order", "shuffled", or "of-another" where a thread that sleeps allocated them. */
+/* A program that defragments by the hint gets most of the possible memory back, in two passes at most, and moving
+   everything regardless of the hint gains little more. argv[1] is the size of its blocks, 0 for sizes from 16 to
+   1000; argv[2] is how it meets them: "in-order", "shuffled", or "of-another" where a thread that sleeps allocated
+   them. */
 #include "check.h"
 #include <hakmem.h>
 
@@ -18,7 +19,7 @@ static void replace(unsigned i) {
     blocks[i] = to;
 }
 
-/* What the hint never calls worth moving. */
+/* Blocks that the hint never calls worth moving. */
 static void refusals(void) {
     int local = 0;
     void *carved = malloc(40), *medium = malloc(100000), *large = malloc(10000000);
@@ -125,7 +126,7 @@ int main(int argc, char **argv) {
            "of %u blocks moved: %d, %d, %d\n",
            live >> 10, (fragmented - before) >> 10, (once - before) >> 10, (hinted - before) >> 10, (regardless - before) >> 10,
            kept, first, second, third);
-    /* Pages that nothing is left in have gone back: what is left to gain is less than the heap is sparse. */
+    /* Pages without a block in use have gone back already, so there is less to gain than the heap is sparse. */
     CHECK(fragmented - before > live + live / 2, "a heap so sparse is fragmented");
     size_t possible = fragmented - regardless;
     CHECK(fragmented - hinted >= possible - possible / 10, "the hint gained %zu of %zu KB", (fragmented - hinted) >> 10,

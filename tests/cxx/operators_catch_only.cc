@@ -1,4 +1,4 @@
-// A program that catches whatever comes and throws nothing: of the C++ runtime it links as little as there can be.
+// A program that catches every exception and throws none: it links as little of the C++ runtime as possible.
 #include <cstddef>
 #include <new>
 

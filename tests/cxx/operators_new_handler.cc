@@ -1,5 +1,5 @@
-// While there is no memory, new calls the new-handler and tries again: until the handler has made room, has gone, has put
-// another in its place, or throws. What it throws leaves new, and makes null of a nothrow new.
+// While there is no memory, new calls the new-handler and tries again: until the handler has freed memory,
+// is removed, has installed another one, or throws. The exception leaves new; a nothrow new returns null instead.
 #include "failing.h"
 
 static int calls;
@@ -56,7 +56,7 @@ int main() {
     std::size_t large = std::size_t(300) << 20;
     reserve = malloc(large);
     CHECK(reserve, "300 MB");
-    if (opaque(malloc(large)) != nullptr) return 0; // no limit was set by whoever started this program
+    if (opaque(malloc(large)) != nullptr) return 0; // this program was started without a limit
     calls = 0;
     std::set_new_handler(makes_room);
     void *block = ::operator new(large);

@@ -1,5 +1,5 @@
-// Blocks are deleted with the size that they were asked for, whatever it is, by the thread that asked and by another one. Nothing is
-// said about that.
+// Blocks are deleted with the size that they were asked for, whatever it is, by the thread that allocated
+// them and by another one. No message is written for that.
 #include "../c/check.h"
 #include <cstdint>
 #include <map>
@@ -29,7 +29,7 @@ static void sizes(bool elsewhere) {
     }
 }
 
-// What the compiler says of a block with a number of objects in front of them.
+// The size that the compiler passes for a block with the number of objects in front of them.
 template <std::size_t SIZE> struct Thing {
     char bytes[SIZE];
     ~Thing() { opaque(this); }
@@ -55,7 +55,7 @@ struct Derived : Base {
     char bytes[500];
 };
 
-// It is deleted where its size is not known.
+// An object that is deleted where its size is not known.
 struct Unknown;
 static void destroy(Unknown *object) {
 #pragma GCC diagnostic push

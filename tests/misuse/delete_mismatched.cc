@@ -1,4 +1,4 @@
-/* Blocks are given back by another family of functions than they came from, which does no harm here. */
+/* Blocks are freed by another family of functions than they were allocated with, which does no harm here. */
 #include "misuse.h"
 #include <new>
 

@@ -1,4 +1,4 @@
-/* Numbers that are no addresses of a program are freed: the kernel's, and such as no processor accepts. */
+/* Numbers that are no addresses of a program are freed: addresses of the kernel, and some that no processor accepts. */
 #include "misuse.h"
 
 int main(void) {

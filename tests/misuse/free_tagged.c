@@ -1,5 +1,5 @@
-/* The addresses of live blocks with bits set that no address of a program has, as a program leaves them that keeps a mark in its
-   pointers and forgets to take it off. */
+/* The addresses of live blocks with bits set that no address of a program has, as a program leaves them that keeps a
+   mark in its pointers and forgets to take it off. */
 #include "misuse.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* A small block is freed again when all blocks around it were freed, and where it was is free for other sizes. */
+/* A small block is freed again when all blocks around it were freed, and its place is free for other sizes. */
 #include "misuse.h"
 
 int main(void) {

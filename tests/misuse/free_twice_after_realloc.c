@@ -1,4 +1,4 @@
-/* A block moved when it grew, and where it was is freed. */
+/* A block moved when it grew, and its old address is freed. */
 #include "misuse.h"
 
 int main(void) {

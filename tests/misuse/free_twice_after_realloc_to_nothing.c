@@ -1,4 +1,4 @@
-/* A block is freed that realloc freed, being asked for no bytes. */
+/* A block is freed again that realloc to 0 bytes had freed. */
 #include "misuse.h"
 
 int main(void) {

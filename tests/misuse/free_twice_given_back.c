@@ -1,4 +1,4 @@
-/* A small block that the thread gave back to where it came from, where others are in use, is freed again. */
+/* A small block that the thread put back into its span, where other blocks are in use, is freed again. */
 #include "misuse.h"
 
 int main(void) {

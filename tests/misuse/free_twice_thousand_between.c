@@ -1,4 +1,4 @@
-/* A small block is freed twice, and thousand of its size in between. */
+/* A small block is freed twice, and a thousand of its size in between. */
 #include "misuse.h"
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* Misuse, and statistics that are asked for, in a program that was started without a standard error: its number is that of the
- * first file that the program opens. */
+/* Misuse, and statistics that are asked for, in a program that was started without a standard error: its number is
+   that of the * first file that the program opens. */
 #include "misuse.h"
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
-/* A block is freed, handed out to somebody else, and freed by its first user again. Nobody can tell that from a right free. */
+/* A block is freed, handed out to another user, and freed again by the first. No allocator can distinguish that from
+   a correct free. */
 #include "misuse.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* A block is written to after it was freed, not where the allocator keeps anything, and handed out again. */
+/* A block is written to after it was freed, but not where the allocator keeps data, and handed out again. */
 #include "misuse.h"
 
 int main(void) {

@@ -1,9 +1,10 @@
-/* Runs a program that may have few mappings, as if vm.max_map_count were low: that is the whole machine's, and only root may set it.
+/* Runs a program that may have few mappings, as if vm.max_map_count were low: that setting is for the whole machine,
+   and only root may change it.
 
-     few_mappings MORE PROGRAM [ARGUMENTS]
+   few_mappings MORE PROGRAM [ARGUMENTS]
 
-   Once the file "go" is there, each process may have MORE mappings more than it has then. Beyond that the calls fail that the kernel
-   would refuse: a new mapping, a move, a change to a part of a mapping. Ends as the program does. */
+   Once the file "go" is there, each process may have MORE mappings more than it has then. Beyond that the calls fail
+   that the kernel would refuse: a new mapping, a move, a change to a part of a mapping. Ends as the program does. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@ static _Noreturn void fail(const char *what) {
     exit(125);
 }
 
-/* From here on whoever has the descriptor that comes back decides about these calls of this process and of its children. */
+/* Returns a descriptor; from here on its holder decides about these calls of this process and of its children. */
 static int filter_calls(void) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -110,7 +111,7 @@ static int process_of(int thread) {
     return process;
 }
 
-/* What each process may have, once that is settled. */
+/* How many mappings each process may have, once this is known. */
 static int limit_of(int process, int count, int more) {
     enum { PROCESSES = 4096 };
     static int known[PROCESSES], limits[PROCESSES], used;
@@ -151,7 +152,7 @@ int main(int argc, char **argv) {
         execvp(argv[2], argv + 2);
         fail(argv[2]);
     }
-    /* The program's input and output are not this process's to hold open. */
+    /* This process must not keep the program's input and output open. */
     int listener = receive_descriptor(pair[0]), nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(nowhere, 0);
     struct pollfd waits = {listener, POLLIN, 0};

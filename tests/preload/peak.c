@@ -1,4 +1,5 @@
-/* Preloaded into a program: when it ends, its largest address space in KB is appended to the file that PEAK_FILE names. */
+/* Preloaded into a program: when it ends, its largest address space in KB is appended to the file that PEAK_FILE
+   names. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

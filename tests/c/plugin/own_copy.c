@@ -1,4 +1,4 @@
-/* A plugin with an allocator of its own linked in, which nobody else sees. */
+/* A plugin with an allocator of its own linked in, which no other library sees. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-//! The harness of the checks: the library as it ships, small C and C++ programs compiled against it, and runs of them
-//! that end in time and tell all they said.
+//! The harness of the checks: the library as it ships, small C and C++ programs compiled against it, and runs of these
+//! programs with a limit on their time and a record of their output.
 
 mod library;
 mod program;

@@ -1,4 +1,4 @@
-//! Where the library under test is.
+//! Finds the library under test.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 /// The library as it is built.
 pub struct Library {
-    /// The shared library; `HAKMEM_LIB` names another one: of another profile, or to compare its conduct.
+    /// The shared library; `HAKMEM_LIB` names another one: of another profile, or to compare its behaviour.
     pub shared: PathBuf,
     /// The archive beside it, or that of the release profile.
     pub archive: PathBuf,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A compiled program; its directory goes when it is dropped.
+/// A compiled program; its directory is removed when it is dropped.
 pub struct Program {
     directory: TempDir,
     executable: PathBuf,
@@ -66,7 +66,7 @@ impl Program {
         Plugin { path }
     }
 
-    /// Where the program, its plugins and what it writes are.
+    /// The directory of the program, its plugins and the files that it writes.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -81,7 +81,7 @@ impl Program {
         self.plain().env("LD_PRELOAD", &library().shared)
     }
 
-    /// A run as it was linked: on the C library's own malloc, or on a library named at build time.
+    /// A run without a preload: on the C library's own malloc, or on a library that was named at build time.
     pub fn plain(&self) -> Run {
         Run::new(&self.executable).current_dir(self.directory())
     }

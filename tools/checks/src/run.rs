@@ -1,4 +1,4 @@
-//! One run of a program: its environment, a limit on its time, and everything it said.
+//! One run of a program: its environment, a limit on its time, and its output.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
@@ -10,8 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What has not ended by then hangs: a hundred times what the longest program takes on two idle cores, so that none is killed
-/// where twenty busy processes share them with the other tests.
+/// A program that has not ended by then hangs. This is a hundred times as long as the longest program takes on two idle
+/// cores, so that no program is killed where twenty busy processes share the cores with the other tests.
 pub const HANGS_AFTER: Duration = Duration::from_secs(1800);
 
 /// A program about to run.
@@ -27,7 +27,7 @@ pub struct Run {
 
 /// How a run ended.
 pub struct Outcome {
-    /// What was run, for messages.
+    /// The command, for messages.
     pub what: String,
     /// Exit status; `None` when the program hung and was killed.
     pub status: Option<ExitStatus>,
@@ -81,13 +81,13 @@ impl Run {
         self
     }
 
-    /// For a program that hangs on other libraries, where nothing depends on how it ends there: a minute is enough.
+    /// Limits the time to a minute: for a program that hangs on other libraries, whose end there does not matter.
     pub fn may_hang(mut self) -> Run {
         self.hangs_after = Duration::from_secs(60);
         self
     }
 
-    /// Runs to the end, or kills the program and all it started when it hangs.
+    /// Runs to the end, or kills the program and all processes that it started when it hangs.
     pub fn finish(&self) -> Outcome {
         let output = tempfile::tempdir().expect("a temporary directory");
         let (stdout, stderr) = (output.path().join("stdout"), output.path().join("stderr"));
@@ -113,7 +113,8 @@ impl Run {
     }
 
     fn command(&self) -> Command {
-        // The variables reach the program and not the shell in front of it: a preload there would prove something else.
+        // The variables reach the program and not the shell that starts it: a preload into the shell would prove
+        // something else.
         let mut command = match &self.shell {
             None => Command::new(&self.executable),
             Some(first) => {
@@ -157,7 +158,7 @@ impl Run {
     }
 }
 
-/// Waits for `child`; if it hangs, kills it with its whole process group and says `None`.
+/// Waits for `child`; if it hangs, kills it with its whole process group and returns `None`.
 fn wait(child: &mut Child, hangs_after: Duration) -> Option<ExitStatus> {
     let deadline = Instant::now() + hangs_after;
     while Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! The header, the exports of the library and their documentation say the same, and the library's file is as small and as
+//! The header, the exports of the library and their documentation agree, and the library's file is as small and as
 //! self-contained as promised.
 
 use hakmem_checks::{Program, library, source_tree};
@@ -16,8 +16,8 @@ fn header() -> String {
     fs::read_to_string(library().include.join("hakmem.h")).expect("the header")
 }
 
-/// Functions that the header declares: a name with an opening parenthesis on a line that does not define a macro, outside
-/// of comments.
+/// Functions that the header declares: a name with an opening parenthesis on a line that does not define a macro,
+/// outside of comments.
 fn declared() -> Names {
     let text = header();
     let comments = Regex::new(r"(?s)/\*.*?\*/").expect("a pattern");
@@ -27,14 +27,14 @@ fn declared() -> Names {
     lines.flat_map(|line| names.captures_iter(line).map(|found| found[1].to_owned())).collect()
 }
 
-/// Rows of the documentation that name a symbol, with the text beside it.
+/// Rows of the documentation that name a symbol, with the text of the row.
 fn documented() -> BTreeMap<String, String> {
     let text = fs::read_to_string(source_tree().join("docs/c-api.md")).expect("the documentation");
     let rows = Regex::new(r"(?m)^\| `(\w+)` \| (.+) \|$").expect("a pattern");
     rows.captures_iter(&text).map(|row| (row[1].to_owned(), row[2].to_owned())).collect()
 }
 
-/// Reads the library's file and hands it to `look`.
+/// Reads the library's file and passes it to `look`.
 fn with_library<R>(look: impl FnOnce(&ElfFile64<'_, Endianness>) -> R) -> R {
     let bytes = fs::read(&library().shared).expect("the library");
     look(&ElfFile64::parse(&*bytes).expect("an ELF file"))
@@ -195,8 +195,8 @@ fn library_is_never_unloaded_and_bound_at_once() {
     });
 }
 
-/// Thread-local storage that the loader allocates on first use would make malloc call malloc; a library that is opened late
-/// gets little of the other kind.
+/// Thread-local storage that the loader allocates on first use would make malloc call malloc; a library that is opened
+/// late gets little of the other kind.
 #[test]
 fn library_has_little_thread_local_storage_and_all_of_it_static() {
     with_library(|file| {
@@ -210,8 +210,8 @@ fn library_has_little_thread_local_storage_and_all_of_it_static() {
     });
 }
 
-/// A program or a library loaded earlier may have a `malloc` of its own; a call that goes by an exported name would end
-/// there.
+/// A program or a library loaded earlier may have a `malloc` of its own; a call by an exported name would reach
+/// that one.
 #[test]
 fn library_calls_none_of_its_exported_names() {
     with_library(|file| {

@@ -1,8 +1,8 @@
-//! Misuse is named in one line and survived: one small program per misuse, in tests/misuse. Each prints the pointers that
-//! it misuses; the library must name exactly these, in the same order, and nothing else.
+//! Misuse is named in one line and survived: one small program per misuse, in tests/misuse. Each prints the pointers
+//! that it misuses; the library must name exactly these, in the same order, and nothing else.
 //!
-//! `cargo test -p hakmem-checks --test misuse table -- --nocapture` prints the table of docs/misuse.md: what HAKMEM, the C library and
-//! those of the peers that the system has installed do with each program.
+//! `cargo test -p hakmem-checks --test misuse table -- --nocapture` prints the table of docs/misuse.md: what HAKMEM,
+//! the C library and those of the peers that the system has installed do with each program.
 
 use hakmem_checks::{Outcome, Program, library, source_tree};
 use std::fs;
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 const NOT_IN_USE: &str = "not a block in use: freed already, or not where a block begins; ignored";
 const UNKNOWN: &str = "not a block of any allocator known here; ignored";
-/// Small blocks of so many bytes.
+/// Small blocks of this many bytes.
 const TWICE_24: &str = "small block of 32 bytes, freed twice: thread N has it among its free blocks; ignored";
-/// The same where it is not known who freed it first.
+/// The same where it is not known which thread freed it first.
 const TWICE_24_BY_WHOM: &str = "small block of 32 bytes, freed twice; ignored";
 const TWICE_200: &str = "small block of 208 bytes, freed twice: thread N has it among its free blocks; ignored";
 const TWICE_MEDIUM: &str = "medium block of 102400 bytes, freed twice: thread N has it among its free blocks; ignored";
@@ -178,8 +178,8 @@ misuses! {
     ];
 }
 
-/// Misuse of which nothing is seen in time: the block is handed out before a slow path comes to look, or what is wrong is not known.
-/// What happens then is said in the page; the programs show that it is not more than it says.
+/// Misuse that is not noticed in time: the block is handed out before a slow path checks it, or the fault cannot be
+/// known. The page says what happens then; the programs show that it is no worse.
 const UNNOTICED: &[&str] = &[
     "unnoticed_handed_out_again.c",
     "unnoticed_handed_out_twice.c",
@@ -187,7 +187,7 @@ const UNNOTICED: &[&str] = &[
     "unnoticed_written_and_handed_out.c",
 ];
 
-/// A file that the program opened in the place of its standard error gets none of the allocator's words.
+/// The allocator writes nothing to a file that the program opened in the place of its standard error.
 #[test]
 fn standard_error_closed() {
     let program = Program::build("misuse/standard_error_closed.c");
@@ -196,7 +196,7 @@ fn standard_error_closed() {
     assert_eq!(fs::read_to_string(&file).expect("the program's file"), "the program's own\n");
 }
 
-/// Nor where there was no standard error from the start: no reports, no statistics, no warnings about settings.
+/// The same where there was no standard error from the start: no reports, no statistics, no warnings about settings.
 #[test]
 fn standard_error_never_open() {
     let program = Program::build("misuse/standard_error_never_open.c");
@@ -242,7 +242,7 @@ fn a_bad_choice_warns_once_and_misuse_is_named() {
     assert_eq!(without_threads(&outcome.stderr), twice().expected(&outcome), "{outcome}");
 }
 
-/// What became of a misuse, as the table says it.
+/// The outcome of a misuse, in the table's words.
 fn became(outcome: &Outcome) -> &'static str {
     match outcome.status {
         None => "hangs",
@@ -264,7 +264,7 @@ fn peers() -> Vec<(&'static str, PathBuf)> {
     known.into_iter().filter_map(|(name, file)| Some((name, found(file)?))).collect()
 }
 
-/// The page says of each program what HAKMEM does with it, and holds no program that is gone.
+/// The page says for each program what HAKMEM does, and lists no program that does not exist.
 #[test]
 fn the_table_of_the_page_is_what_happens() {
     let mut libraries = vec![("HAKMEM", Some(library().shared.clone())), ("glibc", None)];

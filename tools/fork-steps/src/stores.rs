@@ -1,4 +1,4 @@
-//! Which instructions change memory that others see, read off the program's own code.
+//! Finds the instructions that change memory which other threads see, by decoding the program's own code.
 //!
 //! # Safety
 //! The code of this program is read, which stays mapped and does not change.
@@ -11,15 +11,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::slice;
 
-/// What is known of one instruction.
+/// The properties of one instruction.
 pub struct Step {
     /// Memory that it writes.
     writes: Vec<UsedMemory>,
     /// Whether it is a system call.
     pub is_system_call: bool,
-    /// Whether it calls a function; and where that returns to.
+    /// Whether it calls a function, which returns to `next`.
     pub is_call: bool,
-    /// Where the next instruction is.
+    /// The address of the instruction that follows it in memory.
     pub next: u64,
 }
 
@@ -77,7 +77,7 @@ impl Step {
         }
     }
 
-    /// The addresses that it writes to when it begins with these registers.
+    /// The addresses that an instruction writes to when it begins with these registers.
     pub fn written(&self, registers: &libc::user_regs_struct) -> impl Iterator<Item = u64> {
         self.writes.iter().filter_map(|memory| memory.virtual_address(0, |register, _, _| value(register, registers)))
     }

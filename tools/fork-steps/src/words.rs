@@ -1,4 +1,4 @@
-//! A page that a process and its children share: what a child has to say.
+//! A page that a process and its children share: a child writes its messages there.
 //!
 //! # Safety
 //! The page is mapped once and never unmapped; its one writer at a time is the child that is tried.

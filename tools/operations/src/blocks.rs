@@ -1,4 +1,4 @@
-//! Blocks: what is known of them, and the pattern that each is filled with.
+//! Blocks: a record of each, and the pattern that it is filled with.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their usable size.
@@ -6,12 +6,12 @@
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 
-/// Of a larger block only the ends are filled, and one byte here and there.
+/// In a larger block only the ends are filled, and one byte here and there.
 const FILLED_WHOLLY: usize = 64 << 10;
 const EDGE: usize = 4096;
 const STRIDE: usize = 8191;
 
-/// A live block. What is written to it is checked before it is freed.
+/// A live block. Its contents are checked before it is freed.
 pub struct Block {
     pub at: *mut u8,
     pub size: usize,
@@ -25,7 +25,7 @@ pub struct Block {
 unsafe impl Send for Block {}
 
 impl Block {
-    /// Takes note of a block and fills all of its usable size, which is the program's to use.
+    /// Records a block and fills all of its usable size, which the program may use.
     pub fn new(at: *mut u8, size: usize, usable: usize, layout: Option<Layout>, seed: u8) -> Block {
         let block = Block { at, size, usable, layout, seed };
         for part in parts(usable) {
@@ -71,8 +71,8 @@ fn parts(usable: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     [first, last].into_iter().chain(between)
 }
 
-/// Panics unless all bytes are zero. Of a large block it looks at the parts that are filled, where a block before it would have
-/// left something.
+/// Panics unless all bytes are zero. In a large block it checks the parts that are filled, where an earlier block would
+/// have left its contents.
 pub fn expect_zeroes(at: *const u8, usable: usize) {
     for part in parts(usable) {
         // SAFETY: the caller's block is that long.

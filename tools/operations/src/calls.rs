@@ -1,7 +1,7 @@
 //! The allocator's entries, each with what it promises of `errno`.
 //!
 //! # Safety
-//! Who passes a block passes a live one, with the layout it has, and forgets it where it moves or is freed.
+//! The caller passes a live block with its layout, and does not use the block after it moved or was freed.
 
 use crate::program::Call;
 use hakmem_alloc::Hakmem;
@@ -21,7 +21,7 @@ fn allocating(call: impl FnOnce() -> *mut u8) -> *mut u8 {
     block
 }
 
-/// Asks for a block; `None` where the call cannot be made with this size.
+/// Allocates a block; `None` where the call cannot be made with this size.
 pub fn allocate(call: Call, size: usize) -> Option<*mut u8> {
     // A layout of no bytes may not be allocated.
     let layout = |align| Layout::from_size_align(size, align).ok().filter(|layout| layout.size() != 0);
@@ -46,7 +46,7 @@ pub fn allocate(call: Call, size: usize) -> Option<*mut u8> {
     })
 }
 
-/// What the block must be aligned to.
+/// The alignment that the block must have.
 pub fn alignment(call: Call, size: usize) -> usize {
     match call {
         Call::Plain | Call::Zeroed => usual_alignment(size),
@@ -56,7 +56,7 @@ pub fn alignment(call: Call, size: usize) -> usize {
     }
 }
 
-/// What every block of this size is aligned to.
+/// The alignment that every block of this size has.
 pub fn usual_alignment(size: usize) -> usize {
     if size >= 16 { 16 } else { 8 }
 }

@@ -1,4 +1,5 @@
-//! The threads that carry out steps: the one that runs the program, and others that are started when they are needed.
+//! The threads that carry out steps: the thread that runs the program, and others that are started when they are
+//! needed.
 
 use crate::program::{Step, WORKERS};
 use crate::world::World;
@@ -14,7 +15,7 @@ struct Worker {
     orders: Sender<Step>,
     answers: Receiver<Answer>,
     thread: JoinHandle<()>,
-    /// Steps that were given and not answered.
+    /// Steps that were given and are not answered yet.
     waiting: usize,
 }
 
@@ -40,7 +41,7 @@ impl Crew {
         }
     }
 
-    /// Waits until all that was given is carried out.
+    /// Waits until all steps that were given are carried out.
     pub fn wait_for_all(&mut self) {
         self.others.iter_mut().flatten().for_each(Worker::wait);
     }
@@ -65,7 +66,7 @@ impl Worker {
         let world = world.clone();
         let thread = thread::spawn(move || {
             for step in received {
-                // A panic is handed over, so that nobody waits for an answer that does not come.
+                // A panic is sent as an answer, so that no thread waits for an answer that never comes.
                 let done = catch_unwind(AssertUnwindSafe(|| world.perform(&step)));
                 answer.send(done).expect("somebody listens");
             }
@@ -85,7 +86,7 @@ impl Worker {
     fn end(mut self) {
         self.wait();
         drop(self.orders);
-        // Only this waits for the thread's last destructors, and so for its heap to be given back.
+        // Only this waits for the thread's last destructors, which put its heap back into the pool.
         self.thread.join().expect("the worker ends");
     }
 }

@@ -1,4 +1,4 @@
-//! The kernel that programs run on: the real one, with a clock that is turned by hand, and calls that fail when they are told to.
+//! The kernel that programs run on: the real one, with a clock that is turned by hand, and calls that fail on request.
 //!
 //! # Safety
 //! Calls are passed on with the caller's obligations.

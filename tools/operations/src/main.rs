@@ -1,5 +1,5 @@
-//! Replays programs: each file named on the command line, with each step printed before it is carried out. So the last line
-//! before a crash names the step at fault.
+//! Replays programs: each file named on the command line, with each step printed before it is carried out. So the last
+//! line before a crash names the step at fault.
 
 use hakmem_operations::{Program, run_telling};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Programs: what bytes mean.
+//! Programs: the meaning of bytes.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ pub(crate) const WORKERS: usize = 4;
 /// Slots, each of which holds blocks.
 pub(crate) const SLOTS: usize = 24;
 
-/// Steps of a program at most: more find nothing that fewer do not, and take longer.
+/// The most steps of a program: more steps find no more faults, and take longer.
 const MOST_STEPS: usize = 400;
 
 /// How a block is asked for.
@@ -20,7 +20,7 @@ pub(crate) enum Call {
     Zeroed,
     /// The core's `allocate_aligned`.
     Aligned(usize),
-    /// As C++'s `operator new`: what is at hand first, aligned to 16.
+    /// As C++'s `operator new`: from the bin first, aligned to 16.
     New,
     /// The Rust face, with a layout of this alignment.
     Rust(usize),
@@ -31,15 +31,15 @@ pub(crate) enum Call {
 /// How much is given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Big {
-    /// What the thread and those that wait have at hand.
+    /// The caches of the thread and of idle threads.
     Collect,
     /// All of it.
     Trim,
-    /// Free memory that an earlier pass found free already.
+    /// Memory that an earlier pass found free already.
     Aged,
     /// All free memory.
     All,
-    /// What a pass of the scavenger does.
+    /// As much as a pass of the scavenger.
     Scavenge,
     /// Pages between blocks in use.
     Gaps,
@@ -50,11 +50,11 @@ pub(crate) enum Big {
 /// One operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Op {
-    /// Allocates so many blocks of one size into a slot.
+    /// Allocates this many blocks of one size into a slot.
     Allocate { slot: usize, call: Call, size: usize, count: usize },
     /// Changes the size of the last block of a slot, with the core's `reallocate` and an alignment.
     Reallocate { slot: usize, size: usize, align: usize },
-    /// The same as C's `realloc` does it.
+    /// The same by C's `realloc`.
     Resize { slot: usize, size: usize },
     /// The same with the Rust face, for a block that has a layout.
     RustReallocate { slot: usize, size: usize },
@@ -64,25 +64,25 @@ pub(crate) enum Op {
     FreeEach { slot: usize, nth: usize },
     /// Frees all blocks of a slot in the order in which they were allocated.
     FreeAll { slot: usize },
-    /// Checks the blocks of a slot, and asks for the sizes of what is no block.
+    /// Checks the blocks of a slot, and asks for the usable sizes of pointers that are no blocks.
     Look { slot: usize },
     /// Moves the blocks of a slot that are worth moving, as programs do that defragment.
     Move { slot: usize },
     /// Gives memory back.
     GiveBack(Big),
-    /// Sets the soft and the hard limit to so much above what is used; 0 is none.
+    /// Sets the soft and the hard limit to this much above what is used; 0 is none.
     Limit { soft: usize, hard: usize },
     /// Puts another value of a setting in force.
     Set { number: usize, level: u8 },
-    /// Lets calls of the kernel fail: after so many good ones so many bad ones, of the kinds in the mask.
+    /// Lets system calls fail: after this many calls that succeed this many fail, of the kinds in the mask.
     Fail { after: usize, times: usize, kinds: u8 },
-    /// Lets calls of the kernel succeed again.
+    /// Lets system calls succeed again.
     Heal,
-    /// Lets so many milliseconds pass; and from now on so many microseconds at each look at the exact clock.
+    /// Lets this many milliseconds pass, and from now on this many microseconds at each look at the exact clock.
     Tick { ms: u64, micros: u64 },
-    /// Registers a function for pressure that frees a block of this size, or takes it away for 0.
+    /// Registers a function for pressure that frees a block of this size; 0 removes the function.
     Pressure { size: usize },
-    /// The worker's thread ends. It is another thread that carries out its next step.
+    /// Ends the worker's thread. Another thread carries out its next step.
     Leave,
     /// Waits until no thread is in the allocator and checks everything.
     Check,
@@ -100,8 +100,8 @@ pub struct Step {
 /// A sequence of steps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
-    /// Whether workers run at the same time between two checks. Otherwise each step ends before the next one begins, so that a
-    /// program does the same at each run.
+    /// Whether workers run at the same time between two checks. Otherwise each step ends before the next one begins, so
+    /// that a program does the same at each run.
     pub free_running: bool,
     /// The steps, in their order.
     pub steps: Vec<Step>,
@@ -114,7 +114,7 @@ impl fmt::Display for Step {
 }
 
 impl Program {
-    /// What these bytes mean.
+    /// Decodes these bytes.
     pub fn read(bytes: &[u8]) -> Program {
         let mut bytes = Bytes(bytes);
         let first = bytes.byte();
@@ -126,7 +126,7 @@ impl Program {
     }
 }
 
-/// What is left to read. Behind the end all is zero.
+/// The bytes that are left to read. After the end every byte reads as zero.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -148,9 +148,10 @@ impl Bytes<'_> {
         self.byte() % SLOTS
     }
 
-    /// One byte for where a size lies, two for which it is there.
+    /// One byte for the region of a size, two for the size in it.
     fn size(&mut self) -> usize {
-        // Where another mechanism begins: the classes, the tables, spans, medium blocks, segments, and where sizes end.
+        // Sizes at which another mechanism begins: the classes, the tables, spans, medium blocks, segments; and the
+        // largest sizes.
         const BORDERS: [usize; 16] = [
             8,
             16,

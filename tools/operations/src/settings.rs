@@ -1,14 +1,14 @@
-//! Settings that programs change. A snapshot that was published must live for ever, so equal ones are made once.
+//! Settings that programs change. A snapshot that was published is never dropped, so equal ones are made once.
 
 use hakmem_core::policy::{self, NUMBERS, Number, Snapshot};
 use std::sync::{Mutex, PoisonError};
 
-/// In force at the start of each program. No scavenger, since its thread would be in the allocator at any moment; and no look
-/// at the limits of this machine, which are not the same tomorrow.
+/// In force at the start of each program. No scavenger, since its thread would be in the allocator at any moment; and
+/// the limits of this machine are not read, since they differ from run to run.
 static START: Snapshot =
     Snapshot { scavenge_from: 1024 << 30, limit_system: 0, limit_pressure: 0, ..Snapshot::DEFAULT };
 
-/// What programs leave alone: the above, and limits, which are set otherwise.
+/// Settings that programs do not change: the above, and limits, which an operation of its own sets.
 const FIXED: [&str; 5] = ["scavenge_from", "limit_system", "limit_pressure", "limit_soft", "limit_hard"];
 
 /// Every snapshot that was published, and the place of the one in force.

@@ -1,7 +1,7 @@
-//! What the workers share, the operations on it, and what must hold when no thread is in the allocator.
+//! The state that the workers share, the operations on it, and the checks while no thread is in the allocator.
 //!
 //! # Safety
-//! A block stands in one slot, or is in the hands of the worker that took it out.
+//! A block is in one slot, or belongs to the worker that took it out.
 
 #[path = "../../../crates/hakmem-core/tests/common/mod.rs"]
 mod books;
@@ -29,13 +29,13 @@ use std::sync::atomic::{
 };
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Bytes and blocks that a program may have at a time.
+/// Bytes and blocks that a program may have at one time.
 const MOST_BYTES: usize = 32 << 20;
-/// Bytes that one step allocates at most, where it does not ask for a single block: what takes long is to touch memory.
+/// Bytes that one step allocates at most, unless it allocates a single block: touching memory takes the most time.
 const MOST_AT_ONCE: usize = 3 << 20;
 const MOST_IN_A_SLOT: usize = 700;
 
-/// What every machine has: a smaller size or alignment is refused only where a limit is set or calls of the kernel fail.
+/// Every machine has this much: a smaller size or alignment is refused only where a limit is set or system calls fail.
 const SURE_SIZE: usize = MOST_BYTES;
 const SURE_ALIGN: usize = 4 << 20;
 
@@ -57,11 +57,11 @@ fn relieve(_used: usize, _limit: usize) {
 
 pub struct World {
     slots: [Mutex<Vec<Block>>; SLOTS],
-    /// Where blocks lie. Not where workers run at the same time: they would wait for each other.
+    /// Where blocks lie. `None` where workers run at the same time: they would wait for each other.
     ranges: Option<Mutex<Ranges>>,
     /// Usable bytes of all blocks.
     bytes: AtomicUsize,
-    /// Whether memory may be out.
+    /// Whether memory may be used up.
     excused: AtomicBool,
     seed: AtomicU8,
 }
@@ -125,7 +125,7 @@ impl World {
             Op::Heal => fake::heal(),
             Op::Tick { ms, micros } => fake::tick(ms, micros),
             Op::Pressure { size } => self.register(size),
-            // The crew does these.
+            // The crew carries these out.
             Op::Leave | Op::Check => {}
         }
     }
@@ -137,18 +137,18 @@ impl World {
         blocks.split_off(first)
     }
 
-    /// Whether there may be so many bytes more. What no machine has is always asked for.
+    /// Whether the program may have this many more bytes. A size that no machine has is always asked for.
     fn may_ask_for(&self, size: usize) -> bool {
         size > 1 << 38 || self.bytes.load(Relaxed) + size <= MOST_BYTES
     }
 
-    /// Panics if null may not be the answer.
+    /// Panics if the call must not return null.
     fn expect_reason_for_null(&self, size: usize, align: usize) {
         let excused = self.excused.load(Relaxed) || size > SURE_SIZE || align > SURE_ALIGN;
         assert!(excused, "null for {size} bytes at a multiple of {align}, and nothing is wrong");
     }
 
-    /// Takes note of a block, which must be as it was asked for.
+    /// Records a block, which must be as it was asked for.
     fn admit(&self, at: *mut u8, size: usize, align: usize, layout: Option<Layout>) -> Block {
         assert!((at as usize).is_multiple_of(align), "{size} bytes at {at:?}, no multiple of {align}");
         let usable = heap::usable_size(at).expect("a block");
@@ -160,7 +160,7 @@ impl World {
         Block::new(at, size, usable, layout, self.seed.fetch_add(1, Relaxed))
     }
 
-    /// Forgets a block that is about to be freed or moved, and checks what it holds.
+    /// Removes the record of a block that is about to be freed or moved, and checks its contents.
     fn dismiss(&self, block: &Block) {
         block.check();
         if let Some(ranges) = &self.ranges {
@@ -180,7 +180,7 @@ impl World {
         }
         let layout = match call {
             Call::Zeroed => {
-                // All that the program may use is zero.
+                // All usable bytes are zero.
                 expect_zeroes(at, heap::usable_size(at).expect("a block"));
                 None
             }
@@ -196,7 +196,8 @@ impl World {
         lock(&self.slots[slot]).push(block);
     }
 
-    /// Changes the size of the last block of a slot with `call`, which says where it is now, its alignment and its layout.
+    /// Changes the size of the last block of a slot with `call`, which says where it is now, its alignment and its
+    /// layout.
     fn change(&self, slot: usize, size: usize, call: impl FnOnce(&Block) -> Option<(*mut u8, usize, Option<Layout>)>) {
         if !self.may_ask_for(size) {
             return;
@@ -209,7 +210,7 @@ impl World {
         };
         let changed = if at.is_null() {
             self.expect_reason_for_null(size, align);
-            // The block is as it was.
+            // The block is unchanged.
             block.check();
             self.admit(block.at, block.size, 1, block.layout)
         } else {
@@ -283,7 +284,7 @@ impl World {
         self.slots.iter().map(|slot| lock(slot).len() as u64).sum::<u64>() + spare
     }
 
-    /// What holds while no thread is in the allocator.
+    /// Checks the rules that hold while no thread is in the allocator.
     pub fn check(&self) {
         let blocks = self.blocks();
         match debug::validate() {
@@ -298,7 +299,7 @@ impl World {
         }
     }
 
-    /// Ends the program, with the other threads gone: all that it had goes back.
+    /// Ends the program after the other threads ended: all of its memory goes back.
     pub fn finish(&self) {
         fake::heal();
         assert!(Hakmem.set_limits(0, 0) && Hakmem.on_pressure(None));

@@ -11,7 +11,7 @@ fn every_program_of_the_corpus_runs() {
     files.sort();
     assert!(files.len() > 20, "{} programs", files.len());
     for file in files {
-        // Seen when the test fails, and then the last one is at fault.
+        // The output is shown when the test fails; the last step has the fault.
         println!("{}", file.display());
         run(&Program::read(&std::fs::read(file).expect("a readable file")));
     }

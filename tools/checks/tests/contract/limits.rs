@@ -49,7 +49,7 @@ fn limits_address_space() {
     }
 }
 
-/// The C library's malloc has heaps for threads that take all this room by themselves.
+/// The heaps that the C library's malloc makes for threads take all this address space by themselves.
 #[test]
 fn limits_threads_run_out() {
     on_hakmem(&Program::build("c/limits_threads_run_out.c").preloaded().after("ulimit -v 150000"));
@@ -98,12 +98,12 @@ fn limits_hard() {
     on_hakmem(&alone(program.preloaded()).env("HAKMEM_LIMIT_HARD", "96M").arg("environment"));
 }
 
-/// Says aloud that a test is left out: the harness captures what goes through the print macros.
+/// Prints that a test is left out, past the harness, which captures the output of the print macros.
 fn skip(test: &str, why: &str) {
     let _ = writeln!(stderr(), "SKIP: {why} (test {test})");
 }
 
-/// In a control group made for it, where this process may make one. Its directory goes again.
+/// Runs in a control group of its own, where this process may make one. Its directory is removed afterwards.
 #[test]
 fn limits_control_group() {
     struct Group(PathBuf);
@@ -125,7 +125,7 @@ fn limits_control_group() {
     };
     let program = with_header("c/limits_control_group.c");
     let enter = format!("echo $$ > {}/cgroup.procs", group.0.display());
-    // Not the pressure: that may be this machine's.
+    // The pressure is left out: it may be that of this machine.
     let run = program.preloaded().env("HAKMEM_LIMIT_PRESSURE", "0").after(&enter).arg(&group.0).arg("real");
     on_hakmem(&run);
 }
@@ -175,7 +175,7 @@ fn limits_lowered() {
     }
 }
 
-/// What is mapped is locked, used or not: so it must be little.
+/// All mapped memory is locked, used or not: so it must be little.
 #[test]
 fn limits_locked() {
     let program = Program::build("c/limits_locked.c");

@@ -51,7 +51,7 @@ fn link_archive_static_pie() {
     linked(&["-static-pie", "-fPIE", &library().archive.to_string_lossy()]);
 }
 
-/// A static program that throws nothing itself lacks the code for it; the documentation says how to link that.
+/// A static program that throws nothing itself lacks the code that throws; the documentation says how to link it.
 #[test]
 fn link_archive_static_that_throws_nothing_else() {
     let archive = library().archive.to_string_lossy();

@@ -1,5 +1,6 @@
-//! The contract of the C and C++ interface: one small program per rule, named after it, in tests/c and tests/cxx. What
-//! holds for the C library's own malloc too is tried there first, which shows that the program is right.
+//! The contract of the C and C++ interface: one small program per rule, named after it, in tests/c and tests/cxx. A
+//! program whose rule also holds for the C library's own malloc runs on that one first, which shows that the program is
+//! correct.
 
 mod limits;
 mod link;
@@ -9,7 +10,7 @@ use hakmem_checks::{Outcome, Program, Run, library, source_tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-/// Runs on the library; correct programs hear nothing from it.
+/// Runs on the library; for a correct program it prints nothing.
 fn on_hakmem(run: &Run) -> Outcome {
     let outcome = run.succeed();
     assert!(!outcome.stderr.contains("hakmem:"), "{outcome}");
@@ -28,7 +29,7 @@ fn holds_here(source: &str) {
     on_hakmem(&Program::build(source).preloaded());
 }
 
-/// The same where calls of the kernel are signals, which the scavenger would not hear.
+/// The same where system calls become signals, which the scavenger would not get.
 fn holds_here_without_scavenger(source: &str) {
     on_hakmem(&Program::build(source).preloaded().env("HAKMEM_SCAVENGER", "0"));
 }
@@ -58,8 +59,9 @@ rules! { holds_everywhere, "c", "c":
     limits_map_count limits_sandbox limits_address_space_full
 }
 
-// glibc 2.36: nothing is 24 bytes, posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
-// threads stay locked in a child that was made without fork handlers, heaps of many threads keep what was freed.
+// glibc 2.36: a block for 0 bytes has 24, posix_memalign sets errno, aligned_alloc takes any alignment, there are no
+// sized frees, locks of vanished threads stay locked in a child that was made without fork handlers, heaps of many
+// threads keep freed memory.
 rules! { holds_here, "c", "c":
     api_too_large api_aligned_alloc fork_without_handlers idle_after_fork
     api_usable_size_is_near pages_small_process threads_generations
@@ -107,7 +109,7 @@ fn start_up_loader_blocks() {
     on_hakmem(&with_copies(program.preloaded()));
 }
 
-/// Wrong sizes and alignments are named, and break nothing. Right ones are not named.
+/// Wrong sizes and alignments are named, and break nothing. Correct ones are not named.
 #[test]
 fn api_sized_frees() {
     let program = Program::build("c/api_sized_frees.c");
@@ -141,7 +143,7 @@ fn start_up_bad_settings_warn_once_each() {
     assert_eq!(outcome.stderr.lines().count(), settings.len(), "{outcome}");
 }
 
-/// Settings of the C library's own malloc mean nothing here, and do no harm.
+/// Settings of the C library's own malloc have no effect here, and do no harm.
 #[test]
 fn start_up_settings_of_glibc() {
     let tunables = "glibc.malloc.check=3:glibc.malloc.perturb=165:glibc.malloc.tcache_count=0:glibc.malloc.hugetlb=1";
@@ -230,7 +232,7 @@ fn exit_late_calls() {
     let plugin = program.plugin("c/plugin/late.c", "late.so");
     program.plain().arg(&plugin.path).succeed();
     on_hakmem(&program.preloaded().arg(&plugin.path));
-    // The statistics at the end count late calls, or miss them, but do not break.
+    // The statistics at the end may count late calls or miss them.
     let outcome = program.preloaded().env("HAKMEM_STATS", "1").arg(&plugin.path).succeed();
     assert!(outcome.stderr.contains("live_bytes"), "{outcome}");
 }
@@ -314,7 +316,7 @@ fn operators_new_handler() {
 
 #[test]
 fn api_malloc_trim() {
-    // No decay in between: what is free is still there to be given back.
+    // No decay in between: free memory is still there and can be given back.
     on_hakmem(&Program::build("c/api_malloc_trim.c").preloaded().env("HAKMEM_DECAY_MS", "3600000"));
 }
 

@@ -1,4 +1,4 @@
-//! What memory is held, given back and told of.
+//! How much memory is held, given back and counted.
 
 use crate::limits::with_header;
 use crate::on_hakmem;
@@ -13,8 +13,8 @@ fn memory_given_back() {
 }
 
 #[test]
-fn memory_gaps() {
-    let program = Program::build("c/memory_gaps.c");
+fn memory_holes() {
+    let program = Program::build("c/memory_holes.c");
     for when in ["trim", "idle"] {
         on_hakmem(&program.preloaded().arg(when));
     }
@@ -70,7 +70,7 @@ fn idle_in_handlers() {
     }
 }
 
-/// A heap that the scavenger must find takes part once enough is mapped for one.
+/// A scavenger takes part once enough memory is mapped for one.
 #[test]
 fn threads_late_heaps() {
     let program = Program::build_with("c/threads_late_heaps.c", &[&library().archive]);
@@ -118,8 +118,9 @@ fn memory_new_peak() {
     on_hakmem(&program.plain().env("HAKMEM_DECAY_MS", "3600000").env("HAKMEM_SCAVENGER", "0"));
 }
 
-/// What a trivial program costs more than on the C library's malloc. The kernel maps a library's pages in groups whose bounds
-/// differ from run to run with the library's place, by a tenth of the whole: so the mean of many runs counts.
+/// How much more memory a trivial program takes than on the C library's malloc. The kernel maps a library's pages in
+/// groups whose bounds differ from run to run with the library's place, by a tenth of the whole: so the mean of many
+/// runs counts.
 #[test]
 fn memory_small_start() {
     const RUNS: i64 = 60;
@@ -133,7 +134,7 @@ fn memory_small_start() {
         });
         runs.fold([0, 0], |sums, run| [sums[0] + run[0], sums[1] + run[1]]).map(|sum| sum / RUNS)
     };
-    // Mapped at the start or not until later: what is reserved counts for limits that the program sets on itself.
+    // Mapped at the start or later: reserved memory counts for limits that the program sets on itself.
     for limit in ["true", "ulimit -v 200000"] {
         let [resident, size] = kilobytes(program.plain().after(limit));
         let [our_resident, our_size] = kilobytes(program.preloaded().after(limit));
@@ -153,6 +154,6 @@ fn worth_moving() {
     {
         on_hakmem(&program.plain().arg(size).arg(order));
     }
-    // The scavenger at work on the same heap all the time changes no answer.
+    // A scavenger that works on the same heap all the time changes no answer.
     on_hakmem(&program.plain().arg("0").arg("of-another").env("HAKMEM_DECAY_MS", "20"));
 }

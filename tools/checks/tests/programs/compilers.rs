@@ -1,4 +1,4 @@
-//! Compilers and what belongs to them: gcc and g++ on something large, cmake with ninja, gdb.
+//! Compilers and related tools: gcc and g++ on large files, cmake with ninja, gdb.
 
 use std::fmt::Write;
 

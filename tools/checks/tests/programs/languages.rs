@@ -29,7 +29,7 @@ fn python_data_and_threads() {
     compare("python_data_and_threads", &["python3"], |scene| {
         let python = interpreter(scene);
         scene.run(python_step(&python).arg(input("python/data.py")).status(6));
-        // And once more with every object of Python's own in a block of malloc's.
+        // And once more with every Python object in a block of malloc.
         scene.run(python_step(&python).arg(input("python/data.py")).env("PYTHONMALLOC", "malloc").status(6));
     });
 }
@@ -60,7 +60,7 @@ fn python_extension() {
     });
 }
 
-/// The interpreter itself: what stands in `PATH` may be a script that looks for it.
+/// The interpreter itself: the program in `PATH` may be a script that looks for it.
 pub fn interpreter(scene: &mut Scene) -> String {
     let shown = scene.prepare(Step::new("python3").args("-c").arg("import sys; print(sys.executable)"));
     shown.trim().into()

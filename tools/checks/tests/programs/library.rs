@@ -1,4 +1,4 @@
-//! How a process comes to run on the library under test, and the proof that it did.
+//! Makes a process run on the library under test, and proves that it did.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,8 +15,8 @@ impl Library {
         Library { path: &hakmem_checks::library().shared }
     }
 
-    /// What a process needs in its environment to run on the library and to say so in the file `records`. Settings given
-    /// to the tests (`HAKMEM_PROFILE`, say) are handed on, so that every profile can be put through all programs.
+    /// The environment in which a process runs on the library and records this in the file `records`. Settings that are
+    /// given to the tests (`HAKMEM_PROFILE`, say) are passed on, so that all programs can be run with every profile.
     pub fn environment(&self, records: &Path) -> Vec<(OsString, OsString)> {
         let ours = |name: &OsString| name.to_string_lossy().starts_with("HAKMEM_") && name != "HAKMEM_LIB";
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| ours(name)).collect();
@@ -28,7 +28,7 @@ impl Library {
         environment
     }
 
-    /// Proves that `process`, a run of `program`, had its memory from the library.
+    /// Checks that `process`, a run of `program`, got its memory from the library.
     pub fn prove(&self, process: u32, program: &Path, records: &Path) -> Result<(), String> {
         if self.keeps_records() { counted(process, records) } else { self.listed_by_loader(program) }
     }
@@ -66,7 +66,7 @@ fn counted(process: u32, records: &Path) -> Result<(), String> {
     found.then_some(()).ok_or_else(|| format!("process {process} left no record with allocations; records:\n{text}"))
 }
 
-/// The first number called `name` in one line of JSON. Totals stand before the classes, so it is the total's.
+/// The first number called `name` in one line of JSON. Totals come before the classes, so it is the total.
 fn number(record: &str, name: &str) -> Option<u64> {
     let (_, after) = record.split_once(&format!("\"{name}\":"))?;
     let after = after.trim_start();

@@ -1,11 +1,12 @@
-//! Programs that get little address space: what each of their processes needs at most on the C library's malloc, and 256 MB.
+//! Programs that get little address space: the most that any of their processes needs on the C library's malloc, and
+//! 256 MB more.
 
 use crate::compilers::large_c;
 use crate::languages::{interpreter, python_step};
 use crate::presence::input;
 use crate::scene::{Scene, Step, compare};
 
-/// Kilobytes that the library may take beyond what glibc's malloc takes: its tables, its segments.
+/// Kilobytes that the library may take more than glibc's malloc: its tables, its segments.
 const MORE: u64 = 256 << 10;
 
 /// The most address space in kilobytes that a process of `step` had, `step` itself or what it started.

@@ -1,5 +1,5 @@
-//! Real programs under the preload: each test does the same work twice, once as the system has it and once with the
-//! library preloaded, and holds the output, the exit statuses and the files made against each other. `docs/programs.md`
+//! Real programs under the preload: each test does the same work twice, once without and once with the
+//! library preloaded, and compares the output, the exit statuses and the files. `docs/programs.md`
 //! says how to add one.
 
 mod compilers;

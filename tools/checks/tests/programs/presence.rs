@@ -1,4 +1,4 @@
-//! Which programs are there. A program that is not is a failure in CI and a visible skip elsewhere.
+//! Finds out which programs are installed. A missing program is a failure in CI and a visible skip elsewhere.
 //!
 //! # Safety
 //! One call of C's `atexit`, with a function that stays loaded.
@@ -8,7 +8,7 @@ use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The tests left out in this run, with the program that each missed: what the summary at exit is made of.
+/// The tests that were left out in this run, each with the program that is missing: the summary at exit lists them.
 static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 unsafe extern "C" {
@@ -27,8 +27,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
-/// True if all of `programs` are installed. Otherwise `test` is to be left out, which is said aloud here, or, under CI,
-/// fails.
+/// True if all of `programs` are installed. Otherwise `test` is left out with a message, or, under CI, fails.
 pub fn all_there(test: &str, programs: &[&str]) -> bool {
     let table = std::fs::read_to_string(input("programs.txt")).expect("the table of programs is readable");
     for program in programs {
@@ -46,9 +45,9 @@ pub fn all_there(test: &str, programs: &[&str]) -> bool {
     false
 }
 
-/// Says at once that a test is left out, and again at the end of the run.
+/// Prints at once that a test is left out, and again at the end of the run.
 fn skip(test: &str, missing: &str) {
-    // Written to the handle itself: the test harness captures only what goes through the print macros.
+    // Written to the handle itself: the test harness captures only the output of the print macros.
     let _ = writeln!(stderr(), "SKIP: {missing} is not installed; scripts/install-programs brings it (test {test})");
     let mut skipped = SKIPPED.lock().expect("no test panics while it holds the list");
     if skipped.is_empty() {

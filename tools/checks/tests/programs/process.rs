@@ -1,8 +1,8 @@
-//! One program from start to end: in a process group of its own, with its output in files. A program that hangs is shown
-//! as gdb sees it, and the whole group is killed.
+//! One program from start to end: in a process group of its own, with its output in files. Of a program that hangs gdb
+//! shows all threads, and then the whole group is killed.
 //!
 //! # Safety
-//! One call of `kill`, which takes no memory.
+//! One call of `kill`, which reads and writes no memory.
 
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -50,7 +50,7 @@ impl Running {
         Running { child, command: shown, stdout, stderr, deadline: Instant::now() + HANGS_AFTER, ended: false }
     }
 
-    /// Its number.
+    /// The number of its process.
     pub fn process(&self) -> u32 {
         self.child.id()
     }
@@ -60,8 +60,8 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Waits for the end, also of all processes that the program has started and left behind; panics if that does not
-    /// come in time.
+    /// Waits for the end, also of all processes that the program has started and left behind; panics if it takes too
+    /// long.
     pub fn wait(mut self) -> Ended {
         let status = self.until("did not end", |running| running.child.try_wait().expect("a child can be waited for"));
         self.until("left processes behind that did not end", |running| running.group().is_empty().then_some(()));
@@ -71,7 +71,7 @@ impl Running {
         Ended { command: std::mem::take(&mut self.command), process: self.child.id(), status, stdout, stderr }
     }
 
-    /// Asks until there is an answer; panics with the state of all threads if there is none in time.
+    /// Asks until there is an answer; panics with the state of all threads if it takes too long.
     fn until<T>(&mut self, otherwise: &str, mut answer: impl FnMut(&mut Running) -> Option<T>) -> T {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -94,7 +94,7 @@ impl Running {
         format!("stderr: {}", tail(&String::from_utf8_lossy(&printed)))
     }
 
-    /// Where every thread of the program and of what it has started stands, if gdb is there to say so.
+    /// The backtraces of every thread of the program and of the processes that it has started, if gdb is installed.
     fn backtraces(&self) -> String {
         let Some(gdb) = find("gdb") else { return "(install gdb to see here where it stood)".into() };
         let mut text = String::new();
@@ -123,7 +123,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            // SAFETY: kill takes no memory; the group is one that `start` made.
+            // SAFETY: kill reads and writes no memory; the group is one that `start` made.
             unsafe { kill(-(self.child.id() as i32), SIGKILL) };
             let _ = self.child.wait();
         }
@@ -133,12 +133,12 @@ impl Drop for Running {
 /// The process group of a process given by its name in `/proc`, unless it has ended and only waits to be collected.
 fn living_group_of(process: &str) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name before the last parenthesis may hold anything; behind it stand state, parent and group.
+    // The name before the last parenthesis may hold anything; after it come state, parent and group.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     if fields.next()? == "Z" { None } else { fields.nth(1)?.parse().ok() }
 }
 
-/// The last lines of a text, enough to see what went wrong.
+/// The last lines of a text, enough to see the cause of a failure.
 pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

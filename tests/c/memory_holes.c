@@ -1,5 +1,6 @@
-/* Pages of which no block is left in use go back, also from the middle of spans: by malloc_trim, and by themselves while the process
-   idles. The blocks in use keep their contents; what is allocated from the gaps later is whole, and zero where it must be. */
+/* Pages without a block in use go back, also from the middle of spans: by malloc_trim, and while the process idles.
+   The blocks in use keep their contents; blocks that are allocated in the holes later do not overlap, and are zero
+   where they must be. */
 #include "check.h"
 
 enum { BLOCKS = 200000, SIZE = 500, STAYS = 50 };
