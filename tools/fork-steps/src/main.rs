@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
+//! hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]
 //! ```
 //!
 //! A process runs a scenario on one thread, which this program steps through by ptrace. After each instruction that writes to
 //! memory another thread of that process makes a child, in which the stepped thread is gone, in the middle of what it did. The
 //! child validates its heap, uses it from several threads, frees what the thread had, and validates it again. Where one fails the
 //! program says after which instruction. It ends with status 0 if all children were sound.
+//!
+//! With `--busy` or `--at-rest` nothing is stepped: so many children are made beside threads that work, or after threads have ended.
 
 mod blocks;
+mod busy;
 mod child;
 mod clock;
 mod scenarios;
@@ -18,6 +22,7 @@ mod stores;
 mod traced;
 mod words;
 
+use busy::Counts;
 use child::Way;
 use scenarios::SCENARIOS;
 use std::collections::BTreeMap;
@@ -26,6 +31,9 @@ use std::ffi::c_void;
 use std::process::ExitCode;
 use steps::{Effort, Finding};
 
+/// Seconds after which a child counts as hanging, if nothing else is said: nothing but a hang explains them.
+const HANGS_AFTER: u32 = 1800;
+
 /// Lines of the stack that are printed.
 const LINES: usize = 6;
 
@@ -33,6 +41,8 @@ struct Options {
     way: Way,
     effort: Effort,
     only: String,
+    /// Children to make where nothing is stepped.
+    counts: Counts,
 }
 
 fn options() -> Option<Options> {
@@ -42,12 +52,19 @@ fn options() -> Option<Options> {
         "clone" => Way::Clone,
         _ => return None,
     };
-    let mut options = Options { way, effort: Effort { every_time: false, patience: 60 }, only: String::new() };
+    let mut options = Options {
+        way,
+        effort: Effort { every_time: false, patience: HANGS_AFTER },
+        only: String::new(),
+        counts: Counts::default(),
+    };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--every-time" => options.effort.every_time = true,
             "--patience" => options.effort.patience = arguments.next()?.parse().ok()?,
             "--only" => options.only = arguments.next()?,
+            "--busy" => options.counts.busy = arguments.next()?.parse().ok()?,
+            "--at-rest" => options.counts.at_rest = arguments.next()?.parse().ok()?,
             _ => return None,
         }
     }
@@ -57,8 +74,12 @@ fn options() -> Option<Options> {
 fn main() -> ExitCode {
     let Some(options) = options() else {
         eprintln!("usage: hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]");
+        eprintln!("       hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]");
         return ExitCode::FAILURE;
     };
+    if options.counts.busy + options.counts.at_rest > 0 {
+        return make(options.way, options.counts, options.effort.patience);
+    }
     let (mut sound, mut children) = (true, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
         let outcome = steps::run(scenario, options.way, options.effort);
@@ -78,6 +99,13 @@ fn main() -> ExitCode {
     }
     println!("{children} children");
     if sound && children != 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn make(way: Way, counts: Counts, patience: u32) -> ExitCode {
+    let complaints = busy::run(way, counts, patience);
+    complaints.iter().for_each(|(what, times)| println!("  {times} x {what}"));
+    println!("{} children beside busy threads, {} of a process at rest", counts.busy, counts.at_rest);
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints each place once, with what children said there.

@@ -7,7 +7,7 @@
 //! it traces and that stands still.
 
 use crate::blocks;
-use crate::child::Way;
+use crate::child::{self, Way};
 use crate::scenarios::Scenario;
 use crate::stores::Code;
 use crate::traced::{self, Line, Pipe};
@@ -116,7 +116,7 @@ fn follow(line: Line, effort: Effort, words: &Words, outcome: &mut Outcome) -> R
             line.fork.send(0);
             let status = line.answer.receive().ok_or("the process ended")?;
             outcome.children += 1;
-            if let Some(what) = complaint(status, words) {
+            if let Some(what) = child::complaint(status, words) {
                 let callers = way.calls.iter().rev().map(|(back, _)| *back).collect();
                 outcome.findings.push(Finding { address: way.last, callers, what });
                 hanging += usize::from(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM);
@@ -128,22 +128,6 @@ fn follow(line: Line, effort: Effort, words: &Words, outcome: &mut Outcome) -> R
         before = after;
     }
     Ok(())
-}
-
-/// What is wrong with a child that ended like this.
-fn complaint(status: i32, words: &Words) -> Option<String> {
-    if libc::WIFEXITED(status) {
-        return match libc::WEXITSTATUS(status) {
-            0 => None,
-            _ => Some(words.read()),
-        };
-    }
-    let end = match libc::WTERMSIG(status) {
-        libc::SIGALRM => "the child hangs".into(),
-        libc::SIGSEGV => "the child touches memory that is not mapped".into(),
-        signal => format!("the child ends by signal {signal}"),
-    };
-    Some(words.read() + &end)
 }
 
 /// Where the thread is.

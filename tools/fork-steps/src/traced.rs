@@ -112,28 +112,8 @@ pub fn run(scenario: &'static Scenario, way: Way, line: Line, words: &'static Wo
         live_on();
     });
     while line.fork.receive().is_some() {
-        line.answer.send(try_child(way, words, scenario.sizes, patience));
+        line.answer.send(child::make(way, words, scenario.sizes, patience));
     }
     // SAFETY: ends the process.
     unsafe { libc::_exit(0) }
-}
-
-/// Makes a child that tries its heap; how it ended, as `waitpid` says it.
-fn try_child(way: Way, words: &'static Words, sizes: &'static [usize], patience: u32) -> i32 {
-    // SAFETY: the child makes no use of what other threads may have held, but for libc's means to start threads, which the stepped
-    // thread is not in the middle of when it stands in code of this program.
-    let child = unsafe {
-        match way {
-            Way::Fork => libc::fork(),
-            Way::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t,
-        }
-    };
-    assert_ne!(child, -1, "a child");
-    if child == 0 {
-        child::try_heap(way, words, sizes, patience);
-    }
-    let mut status = 0;
-    // SAFETY: writes the status.
-    while unsafe { libc::waitpid(child, &mut status, 0) } != child {}
-    status
 }
