@@ -32,9 +32,11 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::transmute;
 use core::ptr;
-use hakmem_core::{bell, heap, limits, process};
+use hakmem_core::base::wake_up;
+use hakmem_core::reclaim::limits;
+use hakmem_core::{heap, process};
 
-pub use hakmem_core::limits::Limits;
+pub use hakmem_core::reclaim::limits::Limits;
 pub use hakmem_core::stats::Totals as Stats;
 
 /// The allocator. It has no state of its own: every value of this type is the same allocator.
@@ -106,7 +108,7 @@ impl Hakmem {
     /// memory comes and goes (`mmap`, `munmap`, `mremap`, `madvise`), the clock's, `futex`, and those of threads that allocate for the first
     /// time, which are the C library's.
     pub fn shut_in(&self) {
-        bell::shut_in();
+        wake_up::shut_in();
     }
 
     /// The limits of memory, what is used of them, and how often each was met. Reads the system's limits at this moment.

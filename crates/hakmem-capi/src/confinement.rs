@@ -8,7 +8,7 @@
 //! As the functions that they stand for.
 
 use core::ffi::{c_int, c_long};
-use hakmem_core::bell;
+use hakmem_core::base::wake_up;
 use hakmem_os::confinement;
 
 /// `prctl`.
@@ -19,12 +19,12 @@ use hakmem_os::confinement;
 pub unsafe extern "C" fn prctl(option: c_int, first: usize, second: usize, third: usize, fourth: usize) -> c_int {
     // SAFETY: the caller's.
     let call = || unsafe { confinement::prctl(option, [first, second, third, fourth]) };
-    if confinement::installs_filter(option) { bell::shut_in_by(call, |result| result == 0) } else { call() }
+    if confinement::installs_filter(option) { wake_up::shut_in_by(call, |result| result == 0) } else { call() }
 }
 
 extern "C" fn seccomp(operation: usize, flags: usize, filter: usize) -> c_long {
     // SAFETY: the caller of `syscall` vouches for the call.
-    bell::shut_in_by(|| unsafe { confinement::seccomp([operation, flags, filter]) }, |result| result == 0)
+    wake_up::shut_in_by(|| unsafe { confinement::seccomp([operation, flags, filter]) }, |result| result == 0)
 }
 
 hakmem_os::export_syscall!(seccomp);
@@ -33,11 +33,11 @@ hakmem_os::export_syscall!(seccomp);
 #[unsafe(no_mangle)]
 pub extern "C" fn unshare(flags: c_int) -> c_int {
     let call = || confinement::unshare(flags);
-    if confinement::wants_one_thread(flags) { bell::without_scavenger(call, |result| result == 0) } else { call() }
+    if confinement::wants_one_thread(flags) { wake_up::without_scavenger(call, |result| result == 0) } else { call() }
 }
 
 /// `setns`.
 #[unsafe(no_mangle)]
 pub extern "C" fn setns(descriptor: c_int, kind: c_int) -> c_int {
-    bell::without_scavenger(|| confinement::setns(descriptor, kind), |result| result == 0)
+    wake_up::without_scavenger(|| confinement::setns(descriptor, kind), |result| result == 0)
 }

@@ -6,8 +6,8 @@
 use crate::glibc::malloc_trim;
 use crate::malloc;
 use core::ffi::{c_char, c_int, c_void};
-use hakmem_core::bell;
-use hakmem_core::limits::{self, Limits};
+use hakmem_core::base::wake_up;
+use hakmem_core::reclaim::limits::{self, Limits};
 use hakmem_core::stats::{self, Totals};
 use hakmem_core::{heap, process};
 use hakmem_os::console::Console;
@@ -66,7 +66,7 @@ pub extern "C" fn hak_worth_moving(block: *const c_void) -> c_int {
 /// Says that the program is about to install a filter of system calls by other means than the C library's functions.
 #[unsafe(no_mangle)]
 pub extern "C" fn hak_shut_in() {
-    bell::shut_in();
+    wake_up::shut_in();
 }
 
 /// Fills in the statistics.

@@ -5,7 +5,9 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use hakmem_core::{foreign, heap, pagemap};
+use hakmem_core::base::foreign;
+use hakmem_core::heap;
+use hakmem_core::map::page_map;
 use hakmem_os::process::{EINVAL, ENOMEM, errno, set_enomem, set_errno};
 use hakmem_os::vm::PAGE;
 
@@ -74,7 +76,7 @@ unsafe extern "C" fn realloc_cold(block: *mut c_void, size: usize) -> *mut c_voi
 
 #[cold]
 fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
-    if pagemap::entry(block as usize) == 0
+    if page_map::entry(block as usize) == 0
         && let Some(resized) = foreign::reallocate(block.cast(), size)
     {
         return resized.cast();
@@ -161,7 +163,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
         return 0;
     }
     let size = heap::usable_size(block.cast());
-    let libcs = || (pagemap::entry(block as usize) == 0).then(|| foreign::usable_size(block.cast())).flatten();
+    let libcs = || (page_map::entry(block as usize) == 0).then(|| foreign::usable_size(block.cast())).flatten();
     size.or_else(libcs).unwrap_or_else(|| {
         heap::name_misuse("malloc_usable_size", block.cast());
         0

@@ -3,11 +3,11 @@
 //! # Safety
 //! The environment is the one the loader passed: a null-terminated array of terminated strings.
 
-use crate::guard::{self, OnMisuse};
+use crate::base::guard::{self, OnMisuse};
 use crate::heap;
-use crate::limits;
-use crate::meta;
+use crate::map::metadata;
 use crate::policy::{self, NUMBERS, PROFILES, Problem, SWITCHES, Snapshot};
+use crate::reclaim::limits;
 use crate::scavenger;
 use crate::stats;
 use core::ffi::{CStr, c_char};
@@ -38,7 +38,7 @@ pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
     pin::pin();
     console::remember_stderr();
-    fork::prepare(meta::note_mapped);
+    fork::prepare(metadata::note_mapped);
     fork::call_in_child(heap::after_fork_in_child);
     if !environment.is_null() {
         // SAFETY: the caller's.
@@ -68,7 +68,7 @@ unsafe fn configure(environment: *const *const c_char) {
         REPORT_FD.store(console::keep_stderr(), Relaxed);
     }
     if snapshot != Snapshot::DEFAULT
-        && let Some(snapshot) = meta::place(snapshot)
+        && let Some(snapshot) = metadata::place(snapshot)
     {
         policy::publish(snapshot);
         limits::set(snapshot.limit_soft, snapshot.limit_hard);
@@ -141,7 +141,7 @@ fn set_report_file(name: &[u8], value: &[u8]) {
     // The program may overwrite its environment, so the path is copied.
     let mut path = [0; PATH_MAX];
     path[..value.len()].copy_from_slice(value);
-    if let Some(path) = meta::place(path) {
+    if let Some(path) = metadata::place(path) {
         REPORT_FILE.store(core::ptr::from_ref(path).cast_mut(), Release);
     }
 }

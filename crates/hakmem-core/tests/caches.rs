@@ -8,9 +8,11 @@
 mod common;
 mod meeting;
 
+use hakmem_core::backend::slabs;
+use hakmem_core::base::sizes::CLASSES;
+use hakmem_core::debug;
 use hakmem_core::policy::{self, Snapshot};
-use hakmem_core::sizes::CLASSES;
-use hakmem_core::{heap, space};
+use hakmem_core::{heap, stats};
 use meeting::Meeting;
 
 const THREADS: usize = 200;
@@ -36,12 +38,12 @@ fn churn(seed: &mut u64) {
 }
 
 fn spans_taken() -> u64 {
-    (0..CLASSES).map(|class| heap::row(class).spans_taken).sum()
+    (0..CLASSES).map(|class| stats::row(class).spans_taken).sum()
 }
 
 /// Bytes of slabs that hold something. Where nothing is live, this is what threads keep.
 fn kept() -> usize {
-    let extent = space::extent();
+    let extent = slabs::extent();
     extent.mapped - extent.free
 }
 
@@ -76,7 +78,7 @@ fn what_threads_keep_is_bounded_for_all_together_and_grows_for_one_that_misses_i
             });
         }
         all_churned.wait();
-        let (kept, books) = (kept(), heap::validate());
+        let (kept, books) = (kept(), debug::validate());
         common::check_books();
         all_seen.wait();
         assert_eq!(books, Ok(0));

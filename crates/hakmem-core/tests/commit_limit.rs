@@ -7,8 +7,10 @@
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
 
-use hakmem_core::segment::Purge;
-use hakmem_core::{heap, kept, space};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::debug;
+use hakmem_core::heap;
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -81,9 +83,9 @@ fn where_every_mapping_counts_little_is_mapped_and_nothing_is_lost() {
         }
     }
     heap::collect();
-    space::purge(Purge::All);
-    kept::release(Purge::All);
-    if let Err(fault) = heap::validate() {
+    slabs::purge(Purge::All);
+    large_cache::release(Purge::All);
+    if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
     }
     let left = COMMITTED.load(Relaxed);

@@ -9,9 +9,14 @@
 
 mod clock;
 
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::base::accounting;
+use hakmem_core::debug;
+use hakmem_core::map::metadata;
 use hakmem_core::policy::Snapshot;
-use hakmem_core::segment::Purge;
-use hakmem_core::{footprint, heap, kept, limits, meta, policy, space};
+use hakmem_core::reclaim::limits;
+use hakmem_core::{heap, policy};
 use hakmem_os::kernel::{Call, calls, replace};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -47,7 +52,7 @@ fn limits_hold_and_change_nothing_for_good() {
     caches_are_short_while_the_soft_limit_is_reached();
     the_system_is_looked_at_when_there_may_be_news();
     replace(None);
-    if let Err(fault) = heap::validate() {
+    if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
     }
 }
@@ -76,7 +81,7 @@ fn the_hard_limit_is_never_exceeded() {
             .collect();
         scope.spawn(|| {
             while running.load(Relaxed) {
-                assert!(footprint::used() <= HARD, "{} bytes are used", footprint::used());
+                assert!(accounting::used() <= HARD, "{} bytes are used", accounting::used());
                 thread::yield_now();
             }
         });
@@ -91,7 +96,7 @@ fn the_hard_limit_is_never_exceeded() {
     // All of it is there for the next one, whatever it is in.
     heap::collect();
     let mut blocks = Vec::new();
-    assert!(add(&mut blocks, HARD - 4 * MIB), "{} bytes are used", footprint::used());
+    assert!(add(&mut blocks, HARD - 4 * MIB), "{} bytes are used", accounting::used());
     assert!(!add(&mut blocks, 8 * MIB));
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
@@ -99,15 +104,15 @@ fn the_hard_limit_is_never_exceeded() {
 
 fn caches_are_short_while_the_soft_limit_is_reached() {
     heap::collect();
-    space::purge(Purge::All);
-    kept::release(Purge::All);
+    slabs::purge(Purge::All);
+    large_cache::release(Purge::All);
     let usual = *policy::current();
-    let (soft, metadata) = (footprint::used() + 4 * MIB, meta::mapped());
+    let (soft, metadata) = (accounting::used() + 4 * MIB, metadata::mapped());
     assert!(limits::set(soft, 0));
     let before = limits::read().soft_times;
     let mut blocks = Vec::new();
     for round in 1..=1000 {
-        while footprint::used() <= soft {
+        while accounting::used() <= soft {
             assert!(add(&mut blocks, 50_000));
         }
         let limits = limits::read();
@@ -123,7 +128,7 @@ fn caches_are_short_while_the_soft_limit_is_reached() {
     free(&mut blocks, 0);
     assert!(limits::set(0, 0));
     // Less than a descriptor for each round, but perhaps a leaf of the page map, half a megabyte.
-    assert!(meta::mapped() <= metadata + (600 << 10), "{} bytes of metadata more", meta::mapped() - metadata);
+    assert!(metadata::mapped() <= metadata + (600 << 10), "{} bytes of metadata more", metadata::mapped() - metadata);
 }
 
 /// How far this machine's groups are from their limits is nothing to test by, and hardly is it short of memory all the time.
@@ -140,8 +145,8 @@ fn looks_after(ms: usize) -> bool {
 }
 
 fn grow_by_a_sixteenth(blocks: &mut Vec<(*mut u8, usize)>) {
-    let used = footprint::used();
-    while footprint::used() <= used + used / 16 {
+    let used = accounting::used();
+    while accounting::used() <= used + used / 16 {
         assert!(add(blocks, 2 * MIB));
     }
 }
@@ -149,11 +154,11 @@ fn grow_by_a_sixteenth(blocks: &mut Vec<(*mut u8, usize)>) {
 fn the_system_is_looked_at_when_there_may_be_news() {
     policy::publish(&PRESSURE_ONLY);
     let mut blocks = Vec::new();
-    while footprint::used() < 56 * MIB {
+    while accounting::used() < 56 * MIB {
         assert!(add(&mut blocks, 2 * MIB));
     }
     assert!(!looks_after(60_000), "a small process looks");
-    while footprint::used() < 65 * MIB {
+    while accounting::used() < 65 * MIB {
         assert!(add(&mut blocks, 2 * MIB));
     }
     assert!(looks_after(1000), "a process that became large does not look");
@@ -175,8 +180,8 @@ fn the_system_is_looked_at_when_there_may_be_news() {
     free(&mut blocks, 0);
     heap::collect();
     limits::ease();
-    assert!(footprint::used() < limits::LARGE && !looks_after(1000), "a small process looks");
-    while footprint::used() < 65 * MIB {
+    assert!(accounting::used() < limits::LARGE && !looks_after(1000), "a small process looks");
+    while accounting::used() < 65 * MIB {
         assert!(add(&mut blocks, 2 * MIB));
     }
     assert!(looks_after(0), "a process that became large again does not look");

@@ -7,8 +7,9 @@
 mod common;
 
 use common::check_books;
-use hakmem_core::guard::{self, OnMisuse};
-use hakmem_core::heap::{self, allocate, free, validate};
+use hakmem_core::base::guard::{self, OnMisuse};
+use hakmem_core::debug::validate;
+use hakmem_core::heap::{self, allocate, free};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::thread;

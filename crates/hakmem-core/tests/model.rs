@@ -10,8 +10,10 @@
 
 mod common;
 
-use hakmem_core::segment::Purge;
-use hakmem_core::{heap, kept, space, stats};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::debug;
+use hakmem_core::{heap, stats};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -127,12 +129,12 @@ fn run(operations: Vec<Op>) {
             }
             Op::Collect => {
                 heap::collect();
-                space::purge(Purge::All);
-                kept::release(Purge::All);
+                slabs::purge(Purge::All);
+                large_cache::release(Purge::All);
             }
             _ => {}
         }
-        let live = heap::validate().unwrap_or_else(|fault| panic!("{fault:?}"));
+        let live = debug::validate().unwrap_or_else(|fault| panic!("{fault:?}"));
         assert!(live <= blocks.len() as u64);
         let totals = stats::totals();
         assert_eq!(totals.allocations - totals.frees, blocks.len() as u64);

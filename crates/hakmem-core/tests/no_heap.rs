@@ -7,7 +7,10 @@ mod clock;
 mod common;
 mod meeting;
 
-use hakmem_core::{footprint, heap, limits, stats};
+use hakmem_core::base::accounting;
+use hakmem_core::debug;
+use hakmem_core::reclaim::limits;
+use hakmem_core::{heap, stats};
 use hakmem_os::kernel::replace;
 use meeting::Meeting;
 use std::thread;
@@ -25,7 +28,7 @@ fn blocks_freed_by_threads_without_a_heap_are_counted() {
     assert!(blocks.iter().all(|block| *block != 0));
     let (heaps, all_done) = (stats::totals().heaps, Meeting::of(THREADS));
     // Nothing more is to be had, and no heap either.
-    assert!(limits::set(0, footprint::used()));
+    assert!(limits::set(0, accounting::used()));
     let free = |blocks: &[usize]| {
         for block in blocks {
             // SAFETY: a live block, this thread's.
@@ -42,7 +45,7 @@ fn blocks_freed_by_threads_without_a_heap_are_counted() {
     });
     assert!(stats::totals().heaps - heaps < THREADS as u64, "every thread had a heap");
     assert!(limits::set(0, 0));
-    if let Err(fault) = heap::validate() {
+    if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
     }
     let totals = stats::totals();

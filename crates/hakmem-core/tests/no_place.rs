@@ -8,8 +8,12 @@
 
 mod common;
 
-use hakmem_core::{footprint, heap, limits, stats};
+use hakmem_core::base::accounting;
+use hakmem_core::debug;
+use hakmem_core::reclaim::limits;
+use hakmem_core::{heap, stats};
 use hakmem_os::kernel::{Kernel, real, replace};
+use hakmem_os::vm::ADDRESS_BITS;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -34,7 +38,7 @@ static COUNTING: Kernel = Kernel {
     micros: || (call().micros)(),
 };
 
-const END: usize = 1 << 47;
+const END: usize = 1 << ADDRESS_BITS;
 
 /// Sizes and alignments, each too much on its own or together.
 fn requests() -> Vec<(usize, usize)> {
@@ -44,7 +48,7 @@ fn requests() -> Vec<(usize, usize)> {
     let mut requests: Vec<_> =
         too_large.iter().chain(&beyond_isize).flat_map(|size| aligns.map(|align| (*size, align))).collect();
     let small = [0, 1, 100, 40_000, 3 << 20, END / 2];
-    requests.extend((47..64).flat_map(|shift| small.map(|size| (size, 1_usize << shift))));
+    requests.extend((ADDRESS_BITS..64).flat_map(|shift| small.map(|size| (size, 1_usize << shift))));
     requests.extend([(END / 2, END / 2), (END / 2 + 1, END / 2), (END / 4 * 3, END / 4), (END - (2 << 20), 2 << 20)]);
     requests
 }
@@ -67,7 +71,7 @@ fn requests_without_a_place_are_refused_before_anything_is_done() {
     let at_hand: Vec<_> = (0..20).map(|_| blocks()).collect();
     let live = blocks();
     at_hand.into_iter().for_each(free);
-    let books = || (stats::totals(), footprint::used(), footprint::refusals(), footprint::crossings());
+    let books = || (stats::totals(), accounting::used(), accounting::refusals(), accounting::crossings());
     replace(Some(&COUNTING));
     CALLS.store(0, Relaxed);
     let before = books();
@@ -88,7 +92,7 @@ fn requests_without_a_place_are_refused_before_anything_is_done() {
     assert_eq!(books(), before);
     assert_eq!(TOLD.load(Relaxed), 0, "times that the program was told");
     free(live);
-    heap::validate().expect("all is well");
+    debug::validate().expect("all is well");
     common::check_books();
     replace(None);
 }

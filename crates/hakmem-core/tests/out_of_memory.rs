@@ -7,9 +7,11 @@
 
 mod common;
 
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::debug;
+use hakmem_core::heap;
 use hakmem_core::policy::{self, Snapshot};
-use hakmem_core::segment::Purge;
-use hakmem_core::{heap, kept, space};
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
@@ -82,8 +84,8 @@ fn workload() -> usize {
         unsafe { heap::free(block) };
     }
     heap::collect();
-    space::purge(Purge::All);
-    kept::release(Purge::All);
+    slabs::purge(Purge::All);
+    large_cache::release(Purge::All);
     refused
 }
 
@@ -99,16 +101,16 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         LEFT.store(nth, Relaxed);
         refused += workload();
         LEFT.store(NEVER, Relaxed);
-        if let Err(fault) = heap::validate() {
+        if let Err(fault) = debug::validate() {
             panic!("call {nth} failed: {fault:?}");
         }
         // What a refused call left behind goes back with the next attempt.
         heap::collect();
-        space::purge(Purge::All);
-        kept::release(Purge::All);
+        slabs::purge(Purge::All);
+        large_cache::release(Purge::All);
         common::check_books();
-        assert_eq!(space::extent().segments, 0, "call {nth} failed");
-        assert_eq!(kept::extent().mapped, 0, "call {nth} failed");
+        assert_eq!(slabs::extent().segments, 0, "call {nth} failed");
+        assert_eq!(large_cache::extent().mapped, 0, "call {nth} failed");
     }
     assert!(refused > 0, "some of the refusals reached the program as null");
 }

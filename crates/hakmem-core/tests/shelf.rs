@@ -5,6 +5,7 @@
 
 mod clock;
 
+use hakmem_core::debug;
 use hakmem_core::{heap, policy, stats};
 use hakmem_os::kernel::replace;
 use std::thread;
@@ -25,8 +26,8 @@ fn allocate(size: usize) -> usize {
 
 /// Bytes on shelves.
 fn shelved() -> usize {
-    assert_eq!(heap::validate().map_err(|fault| fault.what).err(), None);
-    heap::big_row(stats::Big::Medium).cached_bytes as usize
+    assert_eq!(debug::validate().map_err(|fault| fault.what).err(), None);
+    stats::big_row(stats::Big::Medium).cached_bytes as usize
 }
 
 /// The processes' settings and clock are one, so one test looks at one after the other.
@@ -66,7 +67,7 @@ fn a_shelf_is_small_beside_what_its_thread_has() {
     let mut most = 0;
     for half in 0..2 {
         free(blocks.drain(..500));
-        let has = heap::big_row(stats::Big::Medium).live_bytes as usize;
+        let has = stats::big_row(stats::Big::Medium).live_bytes as usize;
         assert!(shelved() <= (has / 8).max(256 * KIB), "{} on the shelf, {has} in use", shelved());
         most = shelved().max(most);
         assert!(half == 1 || most > MIB, "{most} on the shelf");

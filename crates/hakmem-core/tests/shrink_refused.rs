@@ -5,6 +5,7 @@
 //! # Safety
 //! The blocks are live when they are reallocated and freed.
 
+use hakmem_core::debug;
 use hakmem_core::heap;
 use hakmem_os::kernel::{Kernel, real, replace};
 use std::fs::File;
@@ -44,5 +45,5 @@ fn a_block_that_cannot_shrink_stays_and_errno_with_it() {
         // SAFETY: a live block.
         unsafe { heap::free(block) };
     }
-    heap::validate().expect("all is well");
+    debug::validate().expect("all is well");
 }

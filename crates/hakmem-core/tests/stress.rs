@@ -5,8 +5,10 @@
 
 mod common;
 
-use hakmem_core::segment::Purge;
-use hakmem_core::{heap, kept, space, stats};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::debug;
+use hakmem_core::{heap, stats};
 use std::sync::Mutex;
 
 const THREADS: u64 = 8;
@@ -123,7 +125,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
             // Joined one by one: only that waits for a thread's last destructors, and so for its heap to be given back.
             threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
         });
-        if let Err(fault) = heap::validate() {
+        if let Err(fault) = debug::validate() {
             panic!("after round {round}: {fault:?}");
         }
         common::check_books();
@@ -132,9 +134,9 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
         bag.into_inner().expect("lock").into_iter().for_each(Block::free);
     }
     heap::collect();
-    space::purge(Purge::All);
-    kept::release(Purge::All);
-    assert_eq!(heap::validate(), Ok(0));
+    slabs::purge(Purge::All);
+    large_cache::release(Purge::All);
+    assert_eq!(debug::validate(), Ok(0));
     common::check_books();
     let totals = stats::totals();
     assert_eq!(totals.live_bytes, 0, "{totals:?}");

@@ -5,7 +5,9 @@
 
 mod clock;
 
-use hakmem_core::{footprint, heap, kept, policy, room, sizes};
+use hakmem_core::backend::{availability, large_cache};
+use hakmem_core::base::{accounting, sizes};
+use hakmem_core::{heap, policy};
 use hakmem_os::kernel::replace;
 use std::thread;
 
@@ -26,7 +28,7 @@ fn free(blocks: Vec<usize>) {
 }
 
 fn idle() -> usize {
-    room::dirty() * sizes::SLAB + kept::extent().kept
+    availability::dirty() * sizes::SLAB + large_cache::extent().kept
 }
 
 /// Slow paths that change next to nothing.
@@ -52,23 +54,23 @@ fn much_that_is_idle_goes_back_within_the_budget() {
 fn what_falls_idle_is_trimmed_to_a_third() {
     let (few, many) = (allocate(6 * MIB), allocate(6 * MIB));
     clock::turn(150);
-    let before = footprint::used();
+    let before = accounting::used();
     free(many);
     some_slow_paths();
-    assert!(idle() > 5 * MIB && footprint::used() == before, "{} of {before} idle is not much", idle());
+    assert!(idle() > 5 * MIB && accounting::used() == before, "{} of {before} idle is not much", idle());
     free(few);
     some_slow_paths();
-    let gone = before - footprint::used();
+    let gone = before - accounting::used();
     assert!((150 * EACH_MS - MIB..=150 * EACH_MS).contains(&gone), "{gone} went back after 150 ms");
 }
 
 fn what_is_spent_comes_back_with_time() {
-    let before = footprint::used();
+    let before = accounting::used();
     some_slow_paths();
-    assert_eq!(footprint::used(), before, "the budget is spent");
+    assert_eq!(accounting::used(), before, "the budget is spent");
     clock::turn(90);
     some_slow_paths();
-    let gone = before - footprint::used();
+    let gone = before - accounting::used();
     assert!((MIB..=90 * EACH_MS + MIB).contains(&gone), "{gone} went back after 90 ms more");
     heap::collect();
 }
@@ -78,11 +80,11 @@ fn an_ending_thread_leaves_little() {
     clock::turn(600);
     some_slow_paths();
     clock::turn(200);
-    let before = footprint::used();
+    let before = accounting::used();
     thread::spawn(|| free(allocate(3 * MIB))).join().expect("no panic");
     some_slow_paths();
-    assert!(idle() <= footprint::used() / 16 + MIB, "{} idle of {}", idle(), footprint::used());
-    assert!(footprint::used() <= before + 2 * MIB);
+    assert!(idle() <= accounting::used() / 16 + MIB, "{} idle of {}", idle(), accounting::used());
+    assert!(accounting::used() <= before + 2 * MIB);
     free(mine);
     heap::collect();
 }
@@ -92,10 +94,10 @@ fn who_keeps_memory_for_long_is_not_trimmed() {
     policy::publish(&FOR_LONG);
     let blocks = allocate(12 * MIB);
     clock::turn(1000);
-    let before = footprint::used();
+    let before = accounting::used();
     free(blocks);
     some_slow_paths();
-    assert!(footprint::used() >= before, "nothing went back");
+    assert!(accounting::used() >= before, "nothing went back");
 }
 
 fn who_asks_for_all_is_told_of_address_space_too() {
@@ -104,9 +106,9 @@ fn who_asks_for_all_is_told_of_address_space_too() {
     policy::publish(&AT_ONCE);
     free(allocate(6 * MIB));
     assert!(heap::trim(), "what is on the shelf");
-    let before = room::mapped();
+    let before = availability::mapped();
     free(vec![heap::allocate(MIB) as usize]);
-    assert!(room::mapped() > before && idle() == 0, "its pages went back at once");
-    assert!(heap::trim() && room::mapped() == before, "the segment is left");
+    assert!(availability::mapped() > before && idle() == 0, "its pages went back at once");
+    assert!(heap::trim() && availability::mapped() == before, "the segment is left");
     assert!(!heap::trim(), "and then nothing");
 }

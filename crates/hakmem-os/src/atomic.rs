@@ -1,8 +1,8 @@
-//! Words that threads share: the atomics of `core`, and what a model of them puts in their place.
+//! The words that threads share. The allocator takes all its atomics and cells from here.
 //!
-//! The allocator takes its atomics and cells from here. Normally they are the ones of `core`, and the notes below are nothing.
-//! Under `cfg(loom)` each operation goes to the model checker `loom`, which tries the orders in which the operations of several
-//! threads may come, and the values that a load may then see: so what is modelled is the code that ships. See `model.rs`.
+//! Normally they are those of `core`, and the notes below do nothing. Under `cfg(loom)` each operation goes to the model checker `loom`.
+//! It tries the orders in which the operations of several threads can happen, and the values that each load can then see. So what is
+//! modelled is the code that ships. See `model/mod.rs`.
 
 #[cfg(not(loom))]
 pub use core::cell::Cell;
@@ -18,7 +18,7 @@ pub use crate::model::{
 
 pub use core::sync::atomic::Ordering;
 
-/// Notes that this thread reads plain memory at `address`: in a model, nobody may be writing there at the same time.
+/// Notes that this thread reads plain memory at `address`. A model fails if another thread may be writing there at the same time.
 #[inline(always)]
 pub fn note_read(address: usize) {
     #[cfg(loom)]
@@ -26,7 +26,8 @@ pub fn note_read(address: usize) {
     let _ = address;
 }
 
-/// Notes that this thread writes plain memory at `address`: in a model, nobody may be reading or writing there at the same time.
+/// Notes that this thread writes plain memory at `address`. A model fails if another thread may be reading or writing there at the same
+/// time.
 #[inline(always)]
 pub fn note_write(address: usize) {
     #[cfg(loom)]

@@ -1,10 +1,25 @@
-//! OS box: the kernel, the CPU and the C library, behind one narrow seam.
+//! OS box: the kernel, the processor and the C library, behind one narrow boundary.
 //!
-//! Answers for: mapping and giving back memory, the clock, the futex lock, the thread-local slot, thread exit, fork, and
-//! asking libc for its own functions. It is the only crate with system calls, inline assembly and `cfg(target_*)`.
-//! Contract: nothing here allocates, panics or touches `errno`; every kernel call may fail and says so.
-//! Called by: the cold parts of `hakmem-core`, and `hakmem-capi` for start-up.
+//! Answers for: mapping memory and giving it back, the clock, the lock, the thread-local slot, thread exit, forks, and functions of
+//! libc. It is the only crate with system calls, assembly and `cfg(target_...)`.
+//! Contract: nothing here allocates, panics or changes `errno`, except for functions that say so. Each call of the kernel may fail, and
+//! the function that makes it reports that.
+//! Called by: the cold parts of `hakmem-core`, its fast paths for the slot, and `hakmem-capi` for start-up.
 //! Observable: [`kernel::calls`], the number of kernel calls by kind.
+//!
+//! The folders are split by what changes: the processor architecture, the C library, the kernel. Modules are declared bottom-up: each
+//! uses only those above it. Other crates see none of the folders. They see the modules that are re-exported here, whose names are the
+//! same on every platform:
+//!
+//! | For | there is |
+//! |---|---|
+//! | memory | [`vm`] with `PAGE` and `ADDRESS_BITS`, [`kernel`] |
+//! | threads | [`slot`], [`thread`], [`task`], [`helper`], [`atomic`], [`futex`] |
+//! | the process | [`process`], [`fork`], [`pin`], [`confinement`], [`libc_calls`] |
+//! | the system | [`cgroup`], [`console`] |
+//! | the processor | [`cpu`] |
+//!
+//! Under `cfg(loom)`, in a model, `model` stands in for the slot, the atomics, the futex, the kernel and thread exit.
 #![no_std]
 
 #[cfg(loom)]
@@ -12,29 +27,35 @@ extern crate std;
 #[cfg(all(test, not(loom)))]
 extern crate std;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")))]
-compile_error!("HAKMEM runs on 64-bit x86 Linux; another target needs its own slot.rs and syscall.rs");
-
-pub mod atomic;
-pub mod cgroup;
-pub mod confinement;
-pub mod console;
-pub mod cpu;
-pub mod file;
-pub mod fork;
-pub mod futex;
-pub mod helper;
-pub mod kernel;
-pub mod libc_calls;
+mod arch; // the processor: slot, raw system call, start of a thread, page size, width of addresses
+pub mod atomic; // the words that threads share
+mod libc; // the C library: thread exit, fork handlers, `errno`, functions that are looked up
+mod sys; // the kernel: memory, clock, lock, files, forks, the helper thread
 #[cfg(loom)]
-pub mod model;
-pub mod pin;
-pub mod process;
+pub mod model; // what stands in for some of these in a model
+
+pub use arch::cpu;
+#[cfg(not(loom))]
+pub use arch::slot;
+pub use libc::glibc::{libc_calls, pin, process, thread};
 #[cfg(loom)]
 pub use model::slot;
-#[cfg(not(loom))]
-pub mod slot;
-mod syscall;
-pub mod task;
-pub mod thread;
-pub mod vm;
+pub use sys::linux::{cgroup, confinement, console, fork, futex, helper, kernel, task, vm};
+
+/// Defines the exported symbol `dlopen`. It is the loader's own function without the flag RTLD_DEEPBIND, which would give a plugin
+/// libc's `malloc` and leave the program with blocks of two allocators.
+#[macro_export]
+macro_rules! export_dlopen {
+    () => {
+        $crate::jump_to_dlopen!($crate::libc_calls::real_dlopen, !$crate::libc_calls::RTLD_DEEPBIND);
+    };
+}
+
+/// Defines the exported symbol `syscall`. It makes any system call as the C library's function does, except for `seccomp`: that call
+/// goes to the function given, with its three arguments.
+#[macro_export]
+macro_rules! export_syscall {
+    ($seccomp:path) => {
+        $crate::jump_to_syscall!($crate::confinement::SECCOMP, $seccomp, $crate::confinement::answer);
+    };
+}

@@ -8,8 +8,10 @@
 
 use crate::blocks;
 use crate::words::Words;
-use hakmem_core::sizes::SLAB;
-use hakmem_core::{heap, kept, room, space};
+use hakmem_core::backend::{availability, large_cache, slabs};
+use hakmem_core::base::sizes::SLAB;
+use hakmem_core::debug;
+use hakmem_core::heap;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -189,9 +191,12 @@ fn try_heap(way: Way, words: &'static Words, sizes: &'static [usize], patience: 
 }
 
 fn is_valid(words: &Words, when: &str) -> bool {
-    let fault = heap::validate().err().map(|fault| fault.what);
+    let fault = debug::validate().err().map(|fault| fault.what);
     let miscounted = || {
-        let (kept, slabs) = (kept::extent().kept == kept::count_kept(), room::dirty() * SLAB == space::extent().dirty);
+        let (kept, slabs) = (
+            large_cache::extent().kept == large_cache::count_kept(),
+            availability::dirty() * SLAB == slabs::extent().dirty,
+        );
         let counts = [(kept, "kept mappings are counted"), (slabs, "slabs that hold old contents are counted")];
         counts.into_iter().find_map(|(right, what)| (!right).then_some(what))
     };

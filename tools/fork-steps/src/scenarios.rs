@@ -5,8 +5,10 @@
 
 use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
-use hakmem_core::segment::Purge;
-use hakmem_core::{decay, heap, kept, policy, space, turn};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::reclaim::{decay, purge_lock};
+use hakmem_core::{heap, policy};
 use std::ffi::{CStr, c_void};
 use std::sync::mpsc;
 use std::thread;
@@ -245,7 +247,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.hold(1, 6 * MIB);
             world.hold(1, 9 * MIB);
             world.free_all();
-            kept::release(Purge::All);
+            large_cache::release(Purge::All);
         },
         ..USUAL
     },
@@ -320,7 +322,7 @@ pub static SCENARIOS: &[Scenario] = &[
             clock::turn(policy::current().decay_ms);
         },
         act: |_| {
-            let _turn = turn::take();
+            let _turn = purge_lock::take();
             decay::see_to_it();
         },
         ..USUAL
@@ -348,7 +350,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.free_but_one_in(12);
             heap::collect();
         },
-        act: |_| _ = space::purge(Purge::All),
+        act: |_| _ = slabs::purge(Purge::All),
         ..USUAL
     },
 ];
@@ -356,7 +358,7 @@ pub static SCENARIOS: &[Scenario] = &[
 /// Makes a pass of the decay.
 fn pass() {
     clock::turn(policy::current().decay_ms);
-    let _turn = turn::take();
+    let _turn = purge_lock::take();
     decay::see_to_it();
 }
 

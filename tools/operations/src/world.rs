@@ -12,8 +12,13 @@ use crate::fake;
 use crate::program::{Big, Call, Op, SLOTS, Step};
 use crate::settings;
 use hakmem_alloc::Hakmem;
-use hakmem_core::segment::Purge;
-use hakmem_core::{decay, footprint, heap, kept, limits, space, stats, turn};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large_cache, slabs};
+use hakmem_core::base::accounting;
+use hakmem_core::debug;
+use hakmem_core::reclaim::{decay, limits, purge_lock};
+use hakmem_core::scavenger;
+use hakmem_core::{heap, stats};
 use hakmem_os::task::Memory;
 use std::alloc::Layout;
 use std::ptr;
@@ -251,7 +256,7 @@ impl World {
     }
 
     fn limit(&self, soft: usize, hard: usize) {
-        let above = |bytes: usize| if bytes == 0 { 0 } else { footprint::used() + bytes };
+        let above = |bytes: usize| if bytes == 0 { 0 } else { accounting::used() + bytes };
         if hard != 0 {
             self.excused.store(true, Relaxed);
         }
@@ -280,14 +285,14 @@ impl World {
     /// What holds while no thread is in the allocator.
     pub fn check(&self) {
         let blocks = self.blocks();
-        match heap::validate() {
+        match debug::validate() {
             Ok(live) => assert!(live <= blocks, "{live} small blocks live of {blocks}"),
             Err(fault) => panic!("{fault:x?}"),
         }
         let totals = stats::totals();
         assert_eq!(totals.allocations - totals.frees, blocks, "blocks allocated and not freed");
         books::check_books();
-        if footprint::limits().1 == footprint::NONE && !fake::is_ill() {
+        if accounting::limits().1 == accounting::NONE && !fake::is_ill() {
             self.excused.store(false, Relaxed);
         }
     }
@@ -303,8 +308,8 @@ impl World {
         }
         settings::reset();
         heap::collect();
-        space::purge(Purge::All);
-        kept::release(Purge::All);
+        slabs::purge(Purge::All);
+        large_cache::release(Purge::All);
         self.check();
         let totals = stats::totals();
         assert_eq!((totals.live_bytes, totals.cached_bytes, totals.segments), (0, 0, 0), "{totals:?}");
@@ -322,23 +327,23 @@ fn give_back(what: Big) {
             limits::ease();
         }
         Big::Aged => {
-            if let Some(_turn) = turn::take() {
-                space::purge(Purge::Aged);
-                kept::release(Purge::Aged);
+            if let Some(_turn) = purge_lock::take() {
+                slabs::purge(Purge::Aged);
+                large_cache::release(Purge::Aged);
             }
         }
         Big::Scavenge => {
-            if let Some(_turn) = turn::take() {
+            if let Some(_turn) = purge_lock::take() {
                 if decay::see_to_it() {
-                    heap::open_gaps(false);
+                    heap::open_holes(false);
                 }
-                heap::take_from(MEMORY.get_or_init(Memory::open).as_ref(), false);
+                scavenger::take_from(MEMORY.get_or_init(Memory::open).as_ref(), false);
             }
         }
-        Big::Gaps => heap::open_gaps(true),
+        Big::Gaps => heap::open_holes(true),
         Big::Limits => {
             limits::read();
-            if let Some(_turn) = turn::take() {
+            if let Some(_turn) = purge_lock::take() {
                 limits::follow();
             }
             heap::attend();

@@ -1,99 +1,147 @@
-//! The order of the modules inside a crate: each may name the modules below it, none above.
+//! The order of the modules inside a crate: each names those below it, none above, in every folder.
 //!
-//! The order is the numbered list in the crate's own documentation, bottom-up:
+//! The order is that of the declarations in `lib.rs` and in each `mod.rs`, bottom-up, so that it is written once:
 //!
 //! ```text
-//! //! 1. `sizes` - size classes and their proofs
-//! //! 2. `pagemap` - from an address to its owner
+//! pub mod sizes; // size classes and their proofs
+//! pub mod pagemap; // from an address to its owner
 //! ```
+//!
+//! Two modules are compared where their paths part: `heap::alloc` may name `heap::free` when `heap/mod.rs` declares `free`
+//! before `alloc`, and anything in `span` when `lib.rs` declares `span` before `heap`. A name that a folder re-exports counts
+//! as the module that defines it. What a folder's own file defines lies either below the modules of the folder or above
+//! them: if a module uses it, the file uses nothing of that module, and only re-exports its names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::Breach;
-use crate::source::{Source, Token, texts};
+use crate::source::Source;
+use crate::uses::{Reference, references};
 
-/// The modules of a crate, bottom-up.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Order {
-    modules: Vec<String>,
+/// The modules of a crate that are files, by their paths from the crate's root.
+pub struct Order<'a> {
+    modules: BTreeMap<&'a [String], Module<'a>>,
+    only_root: bool,
 }
 
-impl Order {
-    /// Reads the list in the documentation of `root`, the crate's `lib.rs`.
-    pub fn read(root: &Source) -> Result<Order, Breach> {
-        let mut modules = Vec::new();
-        for doc in &root.docs {
-            let Some((number, rest)) = doc.text.split_once(". ") else { continue };
-            let Ok(number) = number.parse::<usize>() else { continue };
-            let problem = |message: String| Breach { file: root.path.clone(), line: doc.line, message };
-            if number != modules.len() + 1 {
-                return Err(problem(format!("number {number} where {} comes next", modules.len() + 1)));
-            }
-            let name = rest.strip_prefix('`').and_then(|rest| rest.split_once("` - "));
-            let Some((name, _)) = name else {
-                return Err(problem("a layer is written: //! 1. `name` - what it is".into()));
-            };
-            modules.push(name.to_string());
-        }
-        if modules.is_empty() {
-            let message =
-                "no list of layers in the module documentation, bottom-up, written: //! 1. `name` - what it is";
-            return Err(Breach { file: root.path.clone(), line: 1, message: message.into() });
-        }
-        Ok(Order { modules })
+struct Module<'a> {
+    source: &'a Source,
+    /// The modules of its folder, bottom-up.
+    children: Vec<String>,
+    /// Names that a `use` brings into the module, with the paths of what they stand for.
+    imports: BTreeMap<String, Vec<String>>,
+    references: Vec<Reference>,
+}
+
+/// What a path leads to: something that a module's own file defines, or the module as a whole.
+struct Target<'a> {
+    module: &'a [String],
+    whole: bool,
+}
+
+impl<'a> Order<'a> {
+    /// The order of a crate, given its files.
+    pub fn read(sources: &'a [Source]) -> Order<'a> {
+        let modules = sources.iter().filter(|source| !source.test).map(|source| {
+            let children = source.children();
+            let references = references(source, &children);
+            let imports = references.iter().filter_map(|one| Some((one.alias.clone()?, one.to.clone()))).collect();
+            (source.module.as_slice(), Module { source, children, imports, references })
+        });
+        let mut order = Order { modules: modules.collect(), only_root: false };
+        order.obey_list();
+        order
     }
 
-    /// The layer that `module` belongs to: the longest listed name it starts with.
-    fn layer(&self, module: &[String]) -> Option<usize> {
-        (1..=module.len()).rev().find_map(|length| {
-            let name = module[..length].join("::");
-            self.modules.iter().position(|listed| *listed == name)
+    /// Where the root's documentation still numbers the modules, as it did before folders had an order, that list counts,
+    /// and folders are not looked into.
+    fn obey_list(&mut self) {
+        let Some(root) = self.modules.get_mut([].as_slice()) else { return };
+        let listed = |doc: &crate::source::Doc| {
+            let (_, rest) = doc.text.split_once(". `").filter(|(number, _)| number.parse::<usize>().is_ok())?;
+            rest.split_once("` - ").map(|(name, _)| name.to_string())
+        };
+        let list: Vec<String> = root.source.docs.iter().filter_map(listed).collect();
+        if !list.is_empty() {
+            root.children = list;
+            self.only_root = true;
+        }
+    }
+
+    /// Everything that breaks the order.
+    pub fn check(&self) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        for (&from, module) in &self.modules {
+            breaches.extend(module.references.iter().filter_map(|one| {
+                let message = self.problem(from, one)?;
+                Some(Breach { file: module.source.path.clone(), line: one.line, message })
+            }));
+        }
+        breaches
+    }
+
+    /// What is wrong with a reference that `from` makes.
+    fn problem(&self, from: &[String], reference: &Reference) -> Option<String> {
+        let target = self.resolve(&reference.to, 0);
+        let shared = target.module.iter().zip(from).take_while(|(one, other)| one == other).count();
+        if shared > 0 && self.only_root {
+            return None;
+        }
+        let written = reference.to.join("::");
+        match (target.module.get(shared), from.get(shared)) {
+            (Some(used), Some(own)) => {
+                let folder = &self.modules[&from[..shared]];
+                let place = |name| folder.children.iter().position(|child| child == name);
+                let file = folder.source.path.display();
+                (place(used).is_none() || place(used) >= place(own)).then(|| {
+                    format!("`{own}` uses `{used}`, a layer above it (declared after it in {file}): crate::{written}")
+                })
+            }
+            // A folder's own file uses one of the folder's modules.
+            (Some(used), None) if !reference.exported => {
+                let (file, line) = self.uses_own(used, from)?;
+                let file = file.display();
+                Some(format!(
+                    "a circle: this file uses its module `{used}`, which uses it in {file}:{line}: crate::{written}"
+                ))
+            }
+            (None, Some(_)) if target.whole => Some(format!(
+                "`crate::{written}` is a folder this file is in, and hides its order: name the module that is meant"
+            )),
+            _ => None,
+        }
+    }
+
+    /// Where a module below `folder`, called `child`, uses what the folder's own file defines.
+    fn uses_own(&self, child: &str, folder: &[String]) -> Option<(&PathBuf, usize)> {
+        let below = self.modules.iter().filter(|(path, _)| path.len() > folder.len() && path.starts_with(folder));
+        let mut below = below.filter(|(path, _)| path[folder.len()] == child);
+        below.find_map(|(_, module)| {
+            let mut up = module.references.iter().filter(|one| {
+                let target = self.resolve(&one.to, 0);
+                target.module == folder && !target.whole
+            });
+            up.next().map(|one| (&module.source.path, one.line))
         })
     }
 
-    /// Everything in the crate that breaks the order.
-    pub fn check(&self, sources: &[Source]) -> Vec<Breach> {
-        let mut breaches: Vec<Breach> = sources.iter().flat_map(|source| self.check_file(source)).collect();
-        let modules: Vec<String> =
-            sources.iter().flat_map(|source| &source.tokens).map(|token| token.module.join("::")).collect();
-        let gone = self.modules.iter().filter(|listed| !modules.contains(listed));
-        breaches.extend(gone.map(|listed| Breach {
-            file: sources[0].path.clone(),
-            line: 1,
-            message: format!("the list of layers has `{listed}`, the crate has not"),
-        }));
-        breaches
-    }
-
-    fn check_file(&self, source: &Source) -> Vec<Breach> {
-        let breach = |line, message| Breach { file: source.path.clone(), line, message };
-        let mut breaches = Vec::new();
-        let mut unlisted = None;
-        for reference in references(source) {
-            let own = self.layer(&reference.from);
-            if own.is_none() {
-                // The root may name everything; any other module without a layer is reported once.
-                if let Some(module) = reference.from.first().filter(|module| unlisted.as_ref() != Some(*module)) {
-                    breaches
-                        .push(breach(reference.line, format!("module `{module}` has no place in the list of layers")));
-                    unlisted = Some(module.clone());
-                }
+    /// Follows a path from the crate's root, through re-exports.
+    fn resolve(&self, path: &[String], depth: usize) -> Target<'a> {
+        let mut at: &'a [String] = self.modules.keys().next().expect("a crate has a root");
+        for (index, name) in path.iter().enumerate() {
+            if let Some((&next, _)) = self.modules.get_key_value(&path[..=index]) {
+                at = next;
                 continue;
             }
-            let target = reference.to.join("::");
-            match self.layer(&reference.to) {
-                Some(used) if Some(used) <= own => {}
-                Some(used) => {
-                    let (own, used) = (own.map_or("", |own| &self.modules[own]), &self.modules[used]);
-                    let message = format!("`{own}` uses `{used}`, a layer above it: {target}");
-                    breaches.push(breach(reference.line, message));
-                }
-                None => {
-                    let message =
-                        format!("`crate::{target}` is in no listed layer: name the module where it is defined");
-                    breaches.push(breach(reference.line, message));
-                }
-            }
+            // Imports may lead in a circle where a name is that of a function and of a module.
+            let import = self.modules[at].imports.get(name).filter(|_| depth < 8);
+            return match import {
+                Some(import) => self.resolve(&[import.as_slice(), &path[index + 1..]].concat(), depth + 1),
+                None => Target { module: at, whole: name == "*" },
+            };
         }
-        breaches
+        Target { module: at, whole: true }
     }
 }
 
@@ -104,7 +152,7 @@ pub fn outside(source: &Source, own: &str) -> Vec<Breach> {
         line,
         message: format!("`{own}` uses nothing of the other boxes, but: {what}"),
     };
-    let mut references = references(source);
+    let mut references = references(source, &source.children());
     references.retain(|reference| reference.to.first().is_none_or(|module| module != own));
     let boxes =
         references.iter().map(|reference| breach(reference.line, &format!("crate::{}", reference.to.join("::"))));
@@ -112,84 +160,32 @@ pub fn outside(source: &Source, own: &str) -> Vec<Breach> {
     boxes.chain(shipped.map(|token| breach(token.line, &token.text))).collect()
 }
 
-/// One mention of something of the own crate in shipped code.
-#[derive(Debug, PartialEq, Eq)]
-struct Reference {
-    from: Vec<String>,
-    /// From the crate's root.
-    to: Vec<String>,
-    line: usize,
-}
-
-/// Every path that starts with `crate::` or climbs with `super::`.
-fn references(source: &Source) -> Vec<Reference> {
-    let tokens = source.shipped();
-    let words = texts(&tokens);
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at + 1 < words.len() {
-        let start = at;
-        let mut base: Vec<String> = match (words[at], words[at + 1]) {
-            ("crate", "::") => Vec::new(),
-            ("super", "::") => tokens[at].module.to_vec(),
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        while words.get(at) == Some(&"super") && words.get(at + 1) == Some(&"::") {
-            base.pop();
-            at += 2;
-        }
-        at += if words[start] == "crate" { 2 } else { 0 };
-        at = leaves(&tokens, &words, at, &base, &mut found);
-    }
-    found
-}
-
-/// Adds every path of the tree that starts at `at` below `base`, and says where the tree ends.
-fn leaves(tokens: &[&Token], words: &[&str], at: usize, base: &[String], found: &mut Vec<Reference>) -> usize {
-    let Some(&word) = words.get(at) else { return at };
-    let add = |to: Vec<String>, found: &mut Vec<Reference>| {
-        found.push(Reference { from: tokens[at].module.to_vec(), to, line: tokens[at].line });
-    };
-    if word == "{" {
-        let mut at = at + 1;
-        while at < words.len() && words[at] != "}" {
-            at = leaves(tokens, words, at, base, found).max(at + 1);
-            at += usize::from(words.get(at) == Some(&","));
-        }
-        return at + 1;
-    }
-    if word == "self" || !word.starts_with(|first: char| first.is_alphabetic() || first == '_') {
-        add(base.to_vec(), found);
-        return at + 1;
-    }
-    let path: Vec<String> = base.iter().cloned().chain([word.to_string()]).collect();
-    if words.get(at + 1) == Some(&"::") {
-        return leaves(tokens, words, at + 2, &path, found);
-    }
-    add(path, found);
-    // `name as other` inside braces.
-    at + if words.get(at + 1) == Some(&"as") { 3 } else { 1 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::path::Path;
 
-    const LIST: &str = "//! A crate.\n//!\n//! 1. `low` - below\n//! 2. `mid` - between\n//! 3. `top` - above\n";
-
-    fn source(module: &[&str], text: &str) -> Source {
-        let module: Vec<String> = module.iter().map(|name| name.to_string()).collect();
-        Source::parse(Path::new("a.rs"), text, &module, false)
+    /// A crate of files, each with its module's path.
+    fn sources(files: &[(&str, &str)]) -> Vec<Source> {
+        let parse = |&(module, text): &(&str, &str)| {
+            let path: Vec<String> = module.split("::").filter(|name| !name.is_empty()).map(String::from).collect();
+            Source::parse(Path::new(module), text, &path, false)
+        };
+        files.iter().map(parse).collect()
     }
 
-    /// The lines of `text`, as the module `mid`, that break the order.
+    /// Module and line of everything that breaks the order.
+    fn broken(files: &[(&str, &str)]) -> Vec<(String, usize)> {
+        let sources = sources(files);
+        let breaches = Order::read(&sources).check();
+        breaches.iter().map(|breach| (breach.file.display().to_string(), breach.line)).collect()
+    }
+
+    /// The lines of `text`, as the module `mid` between two others, that break the order.
     fn lines(text: &str) -> Vec<usize> {
-        let order = Order::read(&source(&[], LIST)).expect("a good list");
-        order.check_file(&source(&["mid"], text)).iter().map(|breach| breach.line).collect()
+        let root = "pub mod low; pub mod mid; pub mod top; pub use low::Low; pub use top::Top;";
+        let found = broken(&[("", root), ("low", ""), ("mid", text), ("top", "")]);
+        found.into_iter().map(|(_, line)| line).collect()
     }
 
     #[test]
@@ -206,52 +202,82 @@ mod tests {
     }
 
     #[test]
-    fn names_at_the_root_hide_their_module_and_are_refused() {
-        assert_eq!(lines("use crate::Thing;\nuse crate::*;"), [1, 2]);
+    fn a_name_that_the_root_exports_counts_as_its_module() {
+        assert_eq!(lines("use crate::Low;\nuse crate::Top;\nuse super::Top as T;\nuse crate::*;"), [2, 3, 4]);
     }
 
     #[test]
     fn visibility_and_test_code_are_left_alone() {
-        assert_eq!(
-            lines("pub(crate) fn f() {}\npub(in crate::mid) fn g() {}\n#[cfg(test)]\nmod tests { use crate::top; }"),
-            [0; 0]
-        );
+        let text = "pub(crate) fn f() {}\npub(in crate::mid) fn g() {}\npub(super) fn h() {}
+            #[cfg(test)]\nmod tests { use crate::top; }";
+        assert_eq!(lines(text), [0; 0]);
+    }
+
+    const ROOT: (&str, &str) = ("", "pub mod low;\npub mod heap;");
+
+    #[test]
+    fn the_order_holds_inside_folders_too() {
+        let heap = ("heap", "mod free;\nmod alloc;\nmod deep;\npub use alloc::allocate;");
+        let files = |free, alloc, deep| {
+            broken(&[
+                ROOT,
+                ("low", ""),
+                heap,
+                ("heap::free", free),
+                ("heap::alloc", alloc),
+                ("heap::deep", "mod one;\nmod two;"),
+                ("heap::deep::one", deep),
+                ("heap::deep::two", ""),
+            ])
+        };
+        let down = "use crate::heap::free;\nuse super::free::f;\nuse crate::low::x;";
+        assert_eq!(files("", down, "use super::super::alloc;\nuse crate::heap::allocate;"), []);
+        let free = "use super::alloc;\nfn f() { crate::heap::alloc::g() }\nuse crate::heap::deep::one::h;";
+        let up = files(free, "use crate::heap::free;", "use super::two::x;\nuse crate::heap::deep::two;");
+        let expected =
+            [("heap::deep::one", 1), ("heap::deep::one", 2), ("heap::free", 1), ("heap::free", 2), ("heap::free", 3)];
+        assert_eq!(up, expected.map(|(file, line)| (file.to_string(), line)));
     }
 
     #[test]
-    fn the_root_may_name_everything() {
-        let order = Order::read(&source(&[], LIST)).expect("a good list");
-        assert_eq!(order.check_file(&source(&[], "pub use crate::top::A;")), []);
-    }
-
-    #[test]
-    fn a_module_without_a_place_and_a_place_without_a_module_are_found() {
-        let order = Order::read(&source(&[], LIST)).expect("a good list");
-        let found = order.check(&[
-            source(&["low"], "fn f() {}"),
-            source(&["new"], "use crate::low;"),
-            source(&["top"], "fn f() {}"),
+    fn a_lower_folder_names_nothing_of_an_upper_one() {
+        let found = broken(&[
+            ROOT,
+            ("low", "mod a;"),
+            ("low::a", "fn f() {}\nuse crate::heap::free::g;"),
+            ("heap", "pub mod free;"),
+            ("heap::free", "use crate::low::a::f;"),
         ]);
-        let messages: Vec<&str> = found.iter().map(|breach| breach.message.as_str()).collect();
-        assert_eq!(
-            messages,
-            ["module `new` has no place in the list of layers", "the list of layers has `mid`, the crate has not"]
-        );
+        assert_eq!(found, [("low::a".to_string(), 2)]);
     }
 
     #[test]
-    fn a_bad_list_is_refused_with_its_line() {
-        for (list, line) in [("//! A crate.", 1), ("//! 1. `a` - x\n//! 3. `b` - y", 2), ("//! 1. a: x", 1)] {
-            assert_eq!(Order::read(&source(&[], list)).map_err(|breach| breach.line), Err(line), "{list}");
+    fn a_name_that_a_folder_exports_counts_as_the_module_that_defines_it() {
+        let heap = ("heap", "mod free;\nmod alloc;\npub use alloc::{allocate, Big as Huge};\npub use free::free;");
+        let free = "use super::allocate;\nuse crate::heap::Huge;\nuse crate::heap;\nuse super::*;\nfn f() { super::Huge::new() }";
+        let alloc = "use super::free;\nuse crate::heap::free::g;";
+        let found = broken(&[ROOT, ("low", ""), heap, ("heap::free", free), ("heap::alloc", alloc)]);
+        assert_eq!(found, [1, 2, 3, 4, 5].map(|line| ("heap::free".to_string(), line)));
+    }
+
+    #[test]
+    fn the_file_of_a_folder_and_a_module_in_it_may_not_use_each_other() {
+        let files = |heap: &str, free: &str| broken(&[ROOT, ("low", ""), ("heap", heap), ("heap::free", free)]);
+        // Below its module, above its module, and both at once.
+        assert_eq!(files("mod free;\npub use free::f;\npub struct Heap;", "use super::Heap;"), []);
+        assert_eq!(files("mod free;\nuse free::f;\npub fn g() { f(); free::h() }", "pub fn f() {}"), []);
+        for circle in
+            ["use free::f;", "fn g() { free::f() }", "use self::free::f;", "pub use free::F; struct A { f: F }"]
+        {
+            let heap = format!("mod free; pub struct Heap;\n{circle}");
+            assert_eq!(files(&heap, "use super::Heap;"), [("heap".to_string(), 2)], "{circle}");
         }
     }
 
     #[test]
     fn a_box_that_names_another_is_found() {
-        let policy = source(
-            &["policy", "settings"],
-            "use super::Snapshot;\nuse crate::heap;\nuse super::super::spans;\nuse hakmem_os::vm;",
-        );
-        assert_eq!(outside(&policy, "policy").iter().map(|breach| breach.line).collect::<Vec<_>>(), [2, 3, 4]);
+        let policy = "use super::Snapshot;\nuse crate::heap;\nuse super::super::spans;\nuse hakmem_os::vm;";
+        let policy = sources(&[("policy::settings", policy)]);
+        assert_eq!(outside(&policy[0], "policy").iter().map(|breach| breach.line).collect::<Vec<_>>(), [2, 3, 4]);
     }
 }

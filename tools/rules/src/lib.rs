@@ -11,6 +11,7 @@ pub mod purity;
 pub mod source;
 pub mod trace;
 pub mod tree;
+pub mod uses;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -38,6 +38,10 @@ pub struct Doc {
 pub struct Source {
     /// Relative to the workspace's root.
     pub path: PathBuf,
+    /// Where the file hangs in its crate.
+    pub module: Vec<String>,
+    /// Compiled for tests or the model checker only.
+    pub test: bool,
     /// Its tokens in order.
     pub tokens: Vec<Token>,
     /// Its module documentation.
@@ -88,11 +92,24 @@ impl Source {
     /// Takes `text` apart. `module` is where the file hangs in its crate.
     pub fn parse(path: &Path, text: &str, module: &[String], test: bool) -> Source {
         let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut source = Source { path: path.to_path_buf(), tokens: Vec::new(), docs: Vec::new(), files: Vec::new() };
+        let mut source = Source {
+            path: path.to_path_buf(),
+            module: module.to_vec(),
+            test,
+            tokens: Vec::new(),
+            docs: Vec::new(),
+            files: Vec::new(),
+        };
         let trees: Vec<TokenTree> = stream.into_iter().collect();
         source.docs = file_docs(&trees);
         source.add(&trees, &Place { module: module.into(), test, constant: false });
         source
+    }
+
+    /// The modules that are files of their own and ship, as they are declared here.
+    pub fn children(&self) -> Vec<String> {
+        let shipped = self.files.iter().filter(|child| !child.test && child.module.len() == self.module.len() + 1);
+        shipped.filter_map(|child| child.module.last().cloned()).collect()
     }
 
     /// The tokens that end up in the shipped library.

@@ -3,14 +3,19 @@
 //! # Safety
 //! A block taken from a bin's list is free and this thread's; its first word is the link.
 
-use super::{Big, Bin, GROUND, Heap, adopt, free, pressure, refill};
-use crate::large;
-use crate::medium;
-use crate::pagemap;
-use crate::sizes::{
+use super::counters;
+use super::layout::{Big, Bin, EMPTY_HEAP, Heap, offsets};
+use super::lookup::usable_size_of;
+use super::ownership;
+use super::pressure;
+use super::refill;
+use crate::backend::large;
+use crate::backend::medium;
+use crate::backend::span::set_next;
+use crate::base::sizes::{
     BLOCK_SIZE, CLASSES, MEDIUM_MAX, SLAB, SMALL_MAX, STEP_ABOVE, TABLE_MAX, class_of, class_of_aligned, has_place,
 };
-use crate::span::{next_of, set_next};
+use crate::map::page_map;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::{process, slot};
@@ -21,23 +26,9 @@ const AHEAD_BYTES: usize = 512;
 /// Takes the first block of the bin `offset` bytes into this thread's bins; 0 if it has none.
 #[inline(always)]
 fn pop(offset: usize) -> usize {
-    let bins = slot::add_distance(&raw const GROUND as usize);
+    let bins = slot::add_distance(&raw const EMPTY_HEAP as usize);
     // SAFETY: this thread's bin, or the ground's, whose lists are always empty.
     unsafe { &*((bins + offset) as *const Bin) }.pop()
-}
-
-impl Bin {
-    /// Takes the first block; 0 if there is none. By the owner.
-    #[inline(always)]
-    fn pop(&self) -> usize {
-        let block = self.head.load(Relaxed);
-        if block != 0 {
-            // SAFETY: the first block of the list.
-            self.head.store(unsafe { next_of(block) }, Relaxed);
-            self.pops.store(self.pops.load(Relaxed).wrapping_add(1), Relaxed);
-        }
-        block
-    }
 }
 
 /// Allocates `size` bytes; null and ENOMEM when memory is out. Aligned to 16 from 16 bytes up, to 8 below.
@@ -47,7 +38,7 @@ impl Bin {
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
     if size <= TABLE_MAX {
-        let block = pop(GROUND.offsets[size.wrapping_add(7) >> 3] as usize);
+        let block = pop(EMPTY_HEAP.offsets[size.wrapping_add(7) >> 3] as usize);
         if block != 0 {
             return block as *mut u8;
         }
@@ -62,7 +53,7 @@ pub fn pop_for_new(size: usize) -> *mut u8 {
     if size > TABLE_MAX {
         return ptr::null_mut();
     }
-    pop(GROUND.offsets_for_new[size.wrapping_add(7) >> 3] as usize) as *mut u8
+    pop(EMPTY_HEAP.offsets_for_new[size.wrapping_add(7) >> 3] as usize) as *mut u8
 }
 
 /// [`allocate`], aligned to 16 whatever the size.
@@ -73,7 +64,7 @@ pub fn allocate_for_new(size: usize) -> *mut u8 {
 /// [`allocate`] for callers that often know the size at compile time: this table is a constant, so the compiler looks it up.
 #[inline(always)]
 pub fn allocate_inline(size: usize) -> *mut u8 {
-    static OFFSETS: [u16; TABLE_MAX / 8 + 1] = super::offsets::<8, _>(0);
+    static OFFSETS: [u16; TABLE_MAX / 8 + 1] = offsets::<8, _>(0);
     if size <= TABLE_MAX {
         let block = pop(OFFSETS[size.wrapping_add(7) >> 3] as usize);
         if block != 0 {
@@ -87,7 +78,7 @@ pub fn allocate_inline(size: usize) -> *mut u8 {
 #[inline(never)]
 extern "C" fn allocate_cold(size: usize) -> *mut u8 {
     if size > TABLE_MAX && size <= SMALL_MAX {
-        let block = pop(GROUND.offsets_above[size.wrapping_add(STEP_ABOVE - 1) / STEP_ABOVE] as usize);
+        let block = pop(EMPTY_HEAP.offsets_above[size.wrapping_add(STEP_ABOVE - 1) / STEP_ABOVE] as usize);
         if block != 0 {
             return block as *mut u8;
         }
@@ -118,7 +109,7 @@ pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 fn supply(class: usize) -> Option<(usize, bool)> {
     pressure::attended(|| match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
-        None => adopt::borrow(|heap| heap.supply(class)),
+        None => ownership::borrow(|heap| heap.supply(class)),
     })
 }
 
@@ -188,7 +179,7 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
         (Big::Large, large::allocate(size, align, zeroed))
     };
     let block = block?;
-    adopt::tally(heap.as_deref(), kind, |tally| {
+    counters::tally(heap.as_deref(), kind, |tally| {
         tally.allocations.add(1);
         tally.add_bytes(usable_of(block.0));
     });
@@ -196,14 +187,14 @@ fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, 
 }
 
 pub(super) fn usable_of(block: usize) -> usize {
-    free::usable_size_of(pagemap::entry(block), block).unwrap_or(0)
+    usable_size_of(page_map::entry(block), block).unwrap_or(0)
 }
 
 /// Allocates `size` zero bytes; null when memory is out. Memory fresh from the system is not written again.
 #[inline(always)]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
     if size <= TABLE_MAX {
-        let offset = GROUND.offsets[size.wrapping_add(7) >> 3] as usize;
+        let offset = EMPTY_HEAP.offsets[size.wrapping_add(7) >> 3] as usize;
         let block = pop(offset);
         if block != 0 {
             // All that `usable_size` promises is zeroed.

@@ -11,7 +11,7 @@
 //! | a shelf of a thread that is gone | whole or half changed | releases its blocks, which the page map knows |
 //! | slabs | claimed, and not yet used, or to be released | releases those that hold nothing: `segment::after_fork_in_child` |
 //! | the bitmaps of segments with room | behind the segment's word | publishes again |
-//! | kept mappings | out of their slots, in somebody's hands | puts them back: `kept::after_fork_in_child` |
+//! | kept mappings | out of their slots, in somebody's hands | puts them back: `large_cache::after_fork_in_child` |
 //! | a span whose gaps are being opened | without the end of that | ends it |
 //! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | behind what they sum up | counts anew |
 //! | the turn, the lock of the policy, the bell, the scavenger | somebody's who is gone | frees them; the scavenger starts anew when it is needed |
@@ -25,23 +25,29 @@
 //! # Safety
 //! Nobody else runs in the allocator while a child is put right: other threads come to a slow path first, and wait there.
 
-use super::{Heap, Inside, Status, adopt, allowance, gaps};
-use crate::bell;
-use crate::footprint;
-use crate::kept;
-use crate::limits;
-use crate::meta;
-use crate::room;
-use crate::segment::{self, Segment};
-use crate::sizes::{CLASSES, SEGMENT, SLAB, SLABS};
-use crate::turn;
+use super::cache_budget;
+use super::counters::gone_bytes;
+use super::entry::owner_of;
+use super::holes;
+use super::layout::{Heap, Locked, Status};
+use super::registry;
+use super::this_thread;
+use crate::backend::availability;
+use crate::backend::large_cache;
+use crate::backend::segment::{self, Segment};
+use crate::base::accounting;
+use crate::base::sizes::{SEGMENT, SLAB, SLABS};
+use crate::base::wake_up;
+use crate::map::metadata;
+use crate::reclaim::limits;
+use crate::reclaim::purge_lock;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
-use hakmem_os::{fork, task};
+use hakmem_os::{fork, thread};
 
 /// Puts a child right that was made without handlers. One load where this is none.
 #[inline]
-pub(super) fn look() {
+pub(super) fn settle_if_forked() {
     if fork::is_unsettled() {
         settle_late();
     }
@@ -51,7 +57,7 @@ pub(super) fn look() {
 #[inline(never)]
 fn settle_late() {
     fork::settle_once(|| {
-        let mine = adopt::known();
+        let mine = this_thread::heap();
         if let Some(heap) = mine {
             // The C library may not know this thread by its new number.
             heap.thread.store(0, Relaxed);
@@ -63,16 +69,16 @@ fn settle_late() {
 
 /// Puts a child of `fork` right, in which this is the only thread.
 pub extern "C" fn after_fork_in_child() {
-    fork::settle_in_child(|| settle(adopt::known(), true));
-    if let Some(heap) = adopt::known() {
-        heap.thread.store(task::id(), Relaxed);
+    fork::settle_in_child(|| settle(this_thread::heap(), true));
+    if let Some(heap) = this_thread::heap() {
+        heap.thread.store(thread::id(), Relaxed);
     }
 }
 
 /// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
 fn settle(mine: Option<&'static Heap>, sure: bool) {
-    bell::mute();
-    turn::after_fork_in_child();
+    wake_up::mute();
+    purge_lock::after_fork_in_child();
     limits::after_fork_in_child();
     let is_mine = |heap: &Heap| mine.is_some_and(|mine| ptr::eq(mine, heap));
     for heap in Heap::all() {
@@ -80,20 +86,21 @@ fn settle(mine: Option<&'static Heap>, sure: bool) {
     }
     let mine = mine.filter(|heap| heap.status() != Status::Lost);
     if mine.is_none() {
-        adopt::forget_heap();
+        this_thread::forget_heap();
     }
     let pooled = Heap::all().filter(|heap| heap.status() == Status::Pooled);
-    adopt::fill_pool(pooled, usize::from(mine.is_some()));
+    this_thread::after_fork_in_child();
+    registry::fill_pool(pooled, usize::from(mine.is_some()));
     // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
     let in_slow_path = mine.is_some_and(|heap| heap.busy.load(Relaxed));
-    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.shelf.has(span)));
+    segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.has(span)));
     end_openings(|heap| in_slow_path && is_mine(heap));
     if !in_slow_path {
-        kept::after_fork_in_child();
+        large_cache::after_fork_in_child();
     }
-    allowance::after_fork_in_child();
+    cache_budget::after_fork_in_child();
     count_anew();
-    bell::after_fork_in_child();
+    wake_up::after_fork_in_child();
 }
 
 fn count_anew() {
@@ -103,26 +110,26 @@ fn count_anew() {
         dirty += state.dirty.count_ones() as usize;
         used += (SLABS - (state.free & !state.dirty).count_ones() as usize) * SLAB;
     }
-    room::count_anew(segments, dirty);
-    let mapped = kept::extent().mapped + meta::mapped();
-    footprint::count_anew(segments * SEGMENT + mapped, used + mapped - super::gone_bytes() as usize);
+    availability::count_anew(segments, dirty);
+    let mapped = large_cache::extent().mapped + metadata::mapped();
+    accounting::count_anew(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
 }
 
 /// Ends what was begun to spans whose pages were on their way to the system, but for those of heaps that `goes_on` names.
 fn end_openings(goes_on: impl Fn(&Heap) -> bool) {
-    if gaps::forget_openings() == 0 {
+    if holes::forget_openings() == 0 {
         return;
     }
     for (segment, slab) in segment::mapped().flat_map(|segment| (0..SLABS).map(move |slab| (segment, slab))) {
         let span = &segment.spans[slab];
-        if let Some(heap) = super::owner_of(segment, slab)
+        if let Some(heap) = owner_of(segment, slab)
             && span.is_opening()
             && heap.status() != Status::Lost
             && !goes_on(heap)
         {
-            let inside: Inside = heap.enter_as_visitor();
+            let locked: Locked = heap.lock_as_visitor();
             span.opened();
-            inside.list_or_retire(span);
+            locked.list_or_retire(span);
         }
     }
 }
@@ -138,32 +145,14 @@ impl Heap {
         };
         if half_changed {
             self.set_status(Status::Lost);
-            self.allowance.forget();
+            self.budget.forget();
         } else if !is_mine && self.status() != Status::Lost {
             if owned {
                 self.orphan.store(true, Relaxed);
             }
             self.place.store(0, Relaxed);
-            self.shelf.forget();
+            self.medium_cache.forget();
             self.set_status(Status::Pooled);
         }
-    }
-
-    /// Counts the bins of a heap anew whose owner was gone at any moment.
-    pub(super) fn settle_orphan(&self) {
-        if self.orphan.swap(false, Relaxed) {
-            (0..CLASSES).for_each(|class| self.count_anew(class));
-        }
-    }
-
-    fn count_anew(&self, class: usize) {
-        let lane = &self.lanes[class];
-        self.settle(class);
-        let (counted, length) = (lane.held.get(), self.bin_blocks(class).count() as u32);
-        // A block that was taken off was not counted yet as popped, or one that was put on as pushed.
-        lane.popped.add(u64::from(counted.saturating_sub(length)));
-        lane.pushed.add(u64::from(length.saturating_sub(counted)));
-        lane.held.set(length);
-        self.grant(class);
     }
 }

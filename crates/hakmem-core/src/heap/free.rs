@@ -3,13 +3,18 @@
 //! # Safety
 //! A pointer from the program is not a block until the page map says so; it is written to only after that.
 
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, anchor_in, bin_distance, class_in, is_small, misuse, refill};
-use crate::foreign;
-use crate::large;
-use crate::medium;
-use crate::pagemap;
-use crate::sizes::BLOCK_SIZE;
-use crate::span::set_next;
+use super::counters;
+use super::entry::{anchor_in, bin_distance, class_in, is_small};
+use super::layout::{BINS_BYTES, Big, Bin, Heap};
+use super::lookup::usable_size_of;
+use super::misuse::{self, is_free, name_misuse};
+use super::refill;
+use crate::backend::large;
+use crate::backend::medium;
+use crate::backend::span::set_next;
+use crate::base::foreign;
+use crate::base::guard::{self, Place, Wrong};
+use crate::map::page_map;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
@@ -23,7 +28,7 @@ use hakmem_os::slot;
 #[inline(always)]
 pub unsafe fn free(block: *mut u8) {
     let anchor = slot::heap();
-    let distance = pagemap::entry(block as usize) ^ anchor;
+    let distance = page_map::entry(block as usize) ^ anchor;
     if distance >= BINS_BYTES.wrapping_neg() {
         // SAFETY: the page map says: a block of the class whose bin lies there.
         unsafe { push(anchor, distance, block) }
@@ -46,16 +51,16 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     unsafe { set_next(block as usize, head) };
     bin.head.store(block as usize, Relaxed);
     // SAFETY: the bin's word.
-    if unsafe { slot::count_down::<{ offset_of!(Bin, room) }>(anchor, distance) } {
+    if unsafe { slot::count_down::<{ offset_of!(Bin, frees_left) }>(anchor, distance) } {
         bin_is_full(block);
     }
 }
 
 #[inline(never)]
 extern "C" fn bin_is_full(latest: *mut u8) {
-    let entry = pagemap::entry(latest as usize);
+    let entry = page_map::entry(latest as usize);
     let (heap, class) = (Heap::at_anchor(anchor_in(entry)), class_in(entry));
-    match heap.begin() {
+    match heap.begin_slow_path() {
         Some(heap) => heap.overflow(class),
         // In a signal handler that interrupted a slow path the list grows; it is settled next time.
         None => heap.grant_more(class),
@@ -68,7 +73,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
     if address == 0 {
         return;
     }
-    let entry = pagemap::entry(address);
+    let entry = page_map::entry(address);
     if is_small(entry) {
         let heap = Heap::to_free();
         let anchor = slot::heap();
@@ -84,7 +89,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
         return;
     }
     let heap = Heap::to_free();
-    let freed = if entry == pagemap::MEDIUM {
+    let freed = if entry == page_map::MEDIUM {
         free_medium(heap.as_deref(), address).map(|bytes| (Big::Medium, bytes))
     } else if large::is_large(entry) {
         large::free(entry, address).map(|bytes| (Big::Large, bytes))
@@ -93,7 +98,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
     };
     match freed {
         Some((kind, bytes)) => {
-            adopt::tally(heap.as_deref(), kind, |tally| {
+            counters::tally(heap.as_deref(), kind, |tally| {
                 tally.frees.add(1);
                 tally.sub_bytes(bytes);
             });
@@ -123,22 +128,32 @@ fn free_medium(heap: Option<&Heap>, address: usize) -> Option<usize> {
     Some(bytes)
 }
 
-/// Usable bytes of the block at `address`, whose entry this is; `None` if no block of ours begins there.
-pub(super) fn usable_size_of(entry: usize, address: usize) -> Option<usize> {
-    if is_small(entry) {
-        let class = class_in(entry);
-        refill::is_border(class, address).then_some(BLOCK_SIZE[class] as usize)
-    } else if entry == pagemap::MEDIUM {
-        medium::usable_size(address)
-    } else if large::is_large(entry) {
-        large::usable_size(entry, address)
-    } else {
-        None
+/// Frees a block for `function`, which was told its size and what it is aligned to; 0 is not told. A wrong size or alignment is
+/// named, and the block is freed all the same.
+///
+/// # Safety
+/// As for [`free`](super::free).
+pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
+    let (address, entry) = (block as usize, page_map::entry(block as usize));
+    if entry != 0 {
+        let usable = usable_size_of(entry, address);
+        let Some(usable) = usable.filter(|_| !is_free(address)) else { return name_misuse(function, block) };
+        let place = if is_small(entry) {
+            Place::Small(usable)
+        } else if large::is_large(entry) {
+            Place::Large(usable)
+        } else {
+            Place::Medium(usable)
+        };
+        // `realloc` leaves a small block where it is while half of it is used; what is aligned may be much longer than asked.
+        let little = align == 0 && size < usable / 2 && usable > 16 && is_small(entry) && !guard::shrink_has_failed();
+        if size > usable || size != 0 && little {
+            guard::report(function, address, Wrong::Size(place, size));
+        }
+        if align.is_power_of_two() && !address.is_multiple_of(align) {
+            guard::report(function, address, Wrong::Alignment(place, align));
+        }
     }
-}
-
-/// Usable bytes of a block of ours; `None` for anything else.
-#[inline]
-pub fn usable_size(block: *const u8) -> Option<usize> {
-    usable_size_of(pagemap::entry(block as usize), block as usize)
+    // SAFETY: the caller's.
+    unsafe { free(block) }
 }

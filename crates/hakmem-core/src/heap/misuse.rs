@@ -16,18 +16,20 @@
 //! Lists are followed only through what the page map says are blocks of the bin's own class and heap. By the bin's owner, in a
 //! slow path.
 
-use super::refill::span_of;
-use super::{Heap, Inside, anchor_in, class_in, entry_for, is_small};
-use crate::guard::{self, Place, Wrong};
-use crate::large;
-use crate::medium;
-use crate::pagemap;
-use crate::segment;
-use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
-use crate::span::{Refusal, Span, next_of, set_next};
-use core::cell::Cell;
+use super::entry::{anchor_in, class_in, entry_for, is_small};
+use super::layout::{Heap, Locked};
+use super::lookup::usable_size_of;
+use crate::backend::large;
+use crate::backend::medium;
+use crate::backend::segment;
+use crate::backend::segment::span_of;
+use crate::backend::span::{Refusal, Span, next_of, set_next};
+use crate::base::guard::{self, Place, Wrong};
+use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS};
+use crate::map::page_map;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::slot;
+use hakmem_os::vm::ADDRESS_BITS;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
@@ -47,7 +49,7 @@ fn small(class: usize) -> Place {
 #[cold]
 #[inline(never)]
 pub(super) extern "C" fn freed_twice_in_a_row(block: *mut u8) {
-    let entry = pagemap::entry(block as usize);
+    let entry = page_map::entry(block as usize);
     let thread = Heap::at_anchor(anchor_in(entry)).thread.load(Relaxed);
     guard::report("free", block as usize, Wrong::FreedTwice(small(class_in(entry)), thread));
 }
@@ -59,12 +61,12 @@ pub fn name_misuse(function: &str, pointer: *mut u8) {
     guard::report(function, pointer as usize, wrong_with(pointer as usize));
 }
 
-fn wrong_with(address: usize) -> Wrong {
-    let entry = pagemap::entry(address);
+pub(super) fn wrong_with(address: usize) -> Wrong {
+    let entry = page_map::entry(address);
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
         return match span.map(|span| span.index_of(address)) {
-            Some(Err(Refusal::Inside(bytes))) => Wrong::Inside(small(class), bytes),
+            Some(Err(Refusal::Locked(bytes))) => Wrong::Locked(small(class), bytes),
             _ if is_latest(entry, address) => {
                 Wrong::FreedTwice(small(class), Heap::at_anchor(slot::heap()).thread.load(Relaxed))
             }
@@ -72,14 +74,14 @@ fn wrong_with(address: usize) -> Wrong {
             _ => Wrong::NotInUse,
         };
     }
-    if entry == 0 && address >> 47 != 0 {
+    if entry == 0 && address >> ADDRESS_BITS != 0 {
         return Wrong::Unknown;
     }
-    if entry == pagemap::SHELVED && on_own_shelf(address) {
+    if entry == page_map::CACHED && in_own_medium_cache(address) {
         let (bytes, heap) = (medium::usable_size(address).unwrap_or(0), Heap::at_anchor(slot::heap()));
         return Wrong::FreedTwice(Place::Medium(bytes), heap.thread.load(Relaxed));
     }
-    let around = block_around(address).map(|(place, base)| Wrong::Inside(place, address - base));
+    let around = block_around(address).map(|(place, base)| Wrong::Locked(place, address - base));
     around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
 }
 
@@ -89,9 +91,9 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     let starts = (0..SLABS_BACK).map_while(|back| slab.checked_sub(back * SLAB));
     // Only the first slab of a large block has an entry; those of a medium one are marked free behind the first.
     let (base, entry) = starts
-        .map(|at| (at, pagemap::entry(at)))
-        .find(|(_, entry)| is_small(*entry) || *entry == pagemap::MEDIUM || large::is_large(*entry))?;
-    let (place, length) = if entry == pagemap::MEDIUM {
+        .map(|at| (at, page_map::entry(at)))
+        .find(|(_, entry)| is_small(*entry) || *entry == page_map::MEDIUM || large::is_large(*entry))?;
+    let (place, length) = if entry == page_map::MEDIUM {
         let span = &segment::containing(base)?.spans[base / SLAB % SLABS];
         (Place::Medium(span.bytes()), span.slabs() * SLAB)
     } else if large::is_large(entry) {
@@ -103,13 +105,13 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     (address - base < length).then_some((place, base))
 }
 
-fn on_own_shelf(address: usize) -> bool {
-    slot::heap() != 0 && Heap::at_anchor(slot::heap()).shelf.blocks().any(|(_, span)| span.base() == address)
+fn in_own_medium_cache(address: usize) -> bool {
+    slot::heap() != 0 && Heap::at_anchor(slot::heap()).medium_cache.blocks().any(|(_, span)| span.base() == address)
 }
 
 /// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
-fn is_free(address: usize) -> bool {
-    let entry = pagemap::entry(address);
+pub(super) fn is_free(address: usize) -> bool {
+    let entry = page_map::entry(address);
     is_small(entry) && (is_latest(entry, address) || span_of(address).is_some_and(|span| span.holds(address)))
 }
 
@@ -117,7 +119,7 @@ fn is_free(address: usize) -> bool {
 #[inline]
 pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     if !is_small(entry) {
-        return super::free::usable_size_of(entry, address);
+        return usable_size_of(entry, address);
     }
     let span = span_of(address)?;
     let may_be_live = !is_latest(entry, address) && span.is_out(address);
@@ -128,36 +130,6 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
 fn is_latest(entry: usize, address: usize) -> bool {
     let anchor = anchor_in(entry);
     anchor == slot::heap() && Heap::at_anchor(anchor).bins[class_in(entry)].head.load(Relaxed) == address
-}
-
-/// Frees a block for `function`, which was told its size and what it is aligned to; 0 is not told. A wrong size or alignment is
-/// named, and the block is freed all the same.
-///
-/// # Safety
-/// As for [`free`](super::free).
-pub unsafe fn free_sized(function: &str, block: *mut u8, size: usize, align: usize) {
-    let (address, entry) = (block as usize, pagemap::entry(block as usize));
-    if entry != 0 {
-        let usable = super::free::usable_size_of(entry, address);
-        let Some(usable) = usable.filter(|_| !is_free(address)) else { return name_misuse(function, block) };
-        let place = if is_small(entry) {
-            Place::Small(usable)
-        } else if large::is_large(entry) {
-            Place::Large(usable)
-        } else {
-            Place::Medium(usable)
-        };
-        // `realloc` leaves a small block where it is while half of it is used; what is aligned may be much longer than asked.
-        let little = align == 0 && size < usable / 2 && usable > 16 && is_small(entry) && !guard::shrink_has_failed();
-        if size > usable || size != 0 && little {
-            guard::report(function, address, Wrong::Size(place, size));
-        }
-        if align.is_power_of_two() && !address.is_multiple_of(align) {
-            guard::report(function, address, Wrong::Alignment(place, align));
-        }
-    }
-    // SAFETY: the caller's.
-    unsafe { super::free(block) }
 }
 
 /// Looks through the bins of the thread that ends the process, as far as that takes next to no time.
@@ -171,7 +143,7 @@ pub fn look_through_bins() {
         heap.settle(class);
         let steps = heap.lanes[class].held.get().min(left);
         if !heap.looks_right(class, steps, steps) {
-            heap.enter().mend(class);
+            heap.lock_as_owner().mend(class);
         }
         heap.grant(class);
         left -= steps;
@@ -188,7 +160,7 @@ impl Heap {
             return;
         }
         if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
-            self.enter().mend(class);
+            self.lock_as_owner().mend(class);
         }
     }
 
@@ -215,14 +187,14 @@ impl Heap {
 
     /// Whether the page map says that `block` may stand in this bin.
     fn is_in_bin(&self, class: usize, block: usize) -> bool {
-        pagemap::entry(block) == entry_for(self.anchor(), class)
+        page_map::entry(block) == entry_for(self.anchor(), class)
     }
 
     /// What is wrong with a block of a bin, if it is seen.
     fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
         match span.index_of(block) {
-            Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
+            Err(Refusal::Locked(bytes)) => Some(Wrong::Locked(small(class), bytes)),
             _ if (lane.bump.get()..lane.end.get()).contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
             _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
@@ -264,47 +236,7 @@ impl Heap {
     }
 }
 
-/// Misuse that was noticed under the lock of a heap, which is named when the lock is free: to name it is a call of the kernel.
-pub(super) struct Noticed {
-    count: Cell<usize>,
-    wrongs: [Cell<(usize, Wrong)>; AT_ONCE],
-}
-
-/// What is noticed beyond that in one go is named at once.
-const AT_ONCE: usize = 4;
-
-impl Noticed {
-    pub(super) fn new() -> Noticed {
-        Noticed { count: Cell::new(0), wrongs: [const { Cell::new((0, Wrong::Unknown)) }; AT_ONCE] }
-    }
-
-    /// Notes what is wrong with a block that was freed.
-    #[cold]
-    pub(super) fn note(&self, block: usize, wrong: Wrong) {
-        match self.wrongs.get(self.count.get()) {
-            Some(place) => {
-                place.set((block, wrong));
-                self.count.set(self.count.get() + 1);
-            }
-            None => guard::report("free", block, wrong),
-        }
-    }
-
-    /// Notes that what was freed is no block.
-    #[cold]
-    pub(super) fn note_none(&self, pointer: usize) {
-        self.note(pointer, wrong_with(pointer));
-    }
-
-    /// Names it all.
-    pub(super) fn name(&self) {
-        for (block, wrong) in self.wrongs.iter().take(self.count.get()).map(Cell::get) {
-            guard::report("free", block, wrong);
-        }
-    }
-}
-
-impl Inside<'_> {
+impl Locked<'_> {
     /// Mends the list of a settled bin: opens a circle, takes out what should not be there, cuts off what is no block, counts anew; and
     /// mends the lists of spans that led into the bin. By the owner, or by who acts as the owner.
     #[cold]
@@ -358,7 +290,7 @@ impl Inside<'_> {
     pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
-            Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
+            Refusal::Locked(bytes) => Wrong::Locked(place, bytes),
             Refusal::NeverOut => Wrong::NeverHandedOut(place),
             Refusal::Back => Wrong::FreedTwice(place, 0),
         };

@@ -3,13 +3,14 @@
 //! It comes last, when no lock is held and no slow path of the thread's heap is under way: from here the program's own function
 //! may be called, which may allocate and free.
 
-use super::{Heap, collect};
-use crate::footprint;
-use crate::kept;
-use crate::limits;
-use crate::segment::Purge;
-use crate::space;
-use crate::turn;
+use super::layout::Heap;
+use super::trim::collect;
+use crate::backend::large_cache;
+use crate::backend::purge::Purge;
+use crate::backend::slabs;
+use crate::base::accounting;
+use crate::reclaim::limits;
+use crate::reclaim::purge_lock;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
@@ -34,15 +35,15 @@ pub(super) fn attended<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
 #[inline(never)]
 fn try_again<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
     give_back();
-    let before = footprint::refusals();
+    let before = accounting::refusals();
     let found = allocate();
-    if found.is_none() && limits::tell_of_failure(footprint::refusals() != before) { allocate() } else { found }
+    if found.is_none() && limits::tell_of_failure(accounting::refusals() != before) { allocate() } else { found }
 }
 
 /// Sees to a limit that was reached or to a new peak, if there is one. One load where there is none.
 #[inline]
 pub fn attend() {
-    if footprint::demanded() {
+    if accounting::demanded() {
         see_to_demand();
     }
 }
@@ -50,17 +51,17 @@ pub fn attend() {
 #[cold]
 #[inline(never)]
 fn see_to_demand() {
-    let demand = footprint::take_demand();
-    if demand & footprint::LIMIT != 0 {
+    let demand = accounting::take_demand();
+    if demand & accounting::LIMIT != 0 {
         give_back();
         limits::tighten();
         limits::tell();
-    } else if demand & footprint::NEW_PEAK != 0
-        && let Some(_turn) = turn::take()
+    } else if demand & accounting::NEW_PEAK != 0
+        && let Some(_turn) = purge_lock::take()
     {
         // What was used since the peak before this one is likely to be used again.
-        space::purge(Purge::Aged);
-        kept::release(Purge::Aged);
+        slabs::purge(Purge::Aged);
+        large_cache::release(Purge::Aged);
     }
 }
 

@@ -4,12 +4,18 @@
 //! The block is its caller's until it is freed here, which is the last thing that happens to it.
 
 use super::alloc::{allocate, allocate_aligned, find, or_enomem, usable_of};
-use super::{BINS_BYTES, Big, Bin, Heap, adopt, free, is_small, misuse, pressure};
-use crate::guard;
-use crate::large;
-use crate::medium;
-use crate::pagemap;
-use crate::sizes::{BLOCK_SIZE, CLASSES, MEDIUM_MAX, SLAB, class_of_aligned, has_place};
+use super::counters;
+use super::entry::is_small;
+use super::free;
+use super::layout::{BINS_BYTES, Big, Bin, Heap};
+use super::lookup::usable_size_of;
+use super::misuse;
+use super::pressure;
+use crate::backend::large;
+use crate::backend::medium;
+use crate::base::guard;
+use crate::base::sizes::{BLOCK_SIZE, CLASSES, MEDIUM_MAX, SLAB, class_of_aligned, has_place};
+use crate::map::page_map;
 use core::ptr;
 use hakmem_os::slot;
 
@@ -18,7 +24,7 @@ use hakmem_os::slot;
 #[inline(always)]
 pub fn stays(block: *mut u8, size: usize) -> bool {
     let anchor = slot::heap();
-    let distance = pagemap::entry(block as usize) ^ anchor;
+    let distance = page_map::entry(block as usize) ^ anchor;
     if distance < BINS_BYTES.wrapping_neg() {
         return false;
     }
@@ -39,8 +45,8 @@ fn fits_well(size: usize, usable: usize) -> bool {
 /// # Safety
 /// `block` is a live block, and the caller forgets it unless null comes back.
 pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
-    let entry = pagemap::entry(block as usize);
-    let Some(old) = free::usable_size_of(entry, block as usize) else { return ptr::null_mut() };
+    let entry = page_map::entry(block as usize);
+    let Some(old) = usable_size_of(entry, block as usize) else { return ptr::null_mut() };
     // SAFETY: the caller's.
     unsafe { reallocate_known(block, entry, old, size, align) }
 }
@@ -50,7 +56,7 @@ pub unsafe fn reallocate(block: *mut u8, size: usize, align: usize) -> *mut u8 {
 /// # Safety
 /// If `block` is a live block, the caller forgets it unless null comes back.
 pub unsafe fn reallocate_if_live(block: *mut u8, size: usize) -> Option<*mut u8> {
-    let entry = pagemap::entry(block as usize);
+    let entry = page_map::entry(block as usize);
     let old = misuse::live_size(entry, block as usize)?;
     // SAFETY: the caller's.
     Some(unsafe { reallocate_known(block, entry, old, size, 1) })
@@ -106,7 +112,7 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         }
         (Big::Medium, medium::resize(address, size)?)
     };
-    adopt::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
+    counters::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
         tally.add_bytes(usable_of(now));
         tally.sub_bytes(old);
     });

@@ -3,20 +3,21 @@
 //! # Safety
 //! Blocks that go from a bin to a span are free; a span is touched under its heap's lock.
 
-use super::adopt::count_no_free;
-use super::allowance::{CAPACITY, MISS};
-use super::{Bin, Heap, Inside, SETTLE_BYTES, class_in, entry_for, is_small};
-use crate::bell;
-use crate::decay;
-use crate::guard::{Place, Wrong};
-use crate::pagemap;
+use super::bins::SETTLE_BYTES;
+use super::cache_budget::MISS;
+use super::counters::count_no_free;
+use super::entry::{class_in, entry_for, is_small};
+use super::layout::{Heap, Locked};
+use crate::backend::availability;
+use crate::backend::slabs;
+use crate::backend::span::{Span, next_of, set_next};
+use crate::base::guard::{Place, Wrong};
+use crate::base::sizes::{BLOCK_SIZE, SMALL_MAX, SPAN_BLOCKS, SPAN_SLABS};
+use crate::base::wake_up;
+use crate::map::page_map;
 use crate::policy;
-use crate::room;
-use crate::segment::{self, Run};
-use crate::sizes::{BLOCK_SIZE, CLASSES, SLAB, SLABS, SMALL_MAX, SPAN_SLABS};
-use crate::space;
-use crate::span::{Refusal, Span, index_in, next_of, set_next};
-use crate::turn;
+use crate::reclaim::decay;
+use crate::reclaim::purge_lock;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
 
@@ -44,10 +45,10 @@ impl Heap {
         lane.refills.add(1);
         self.send_all();
         {
-            let inside = self.enter();
-            inside.drain();
+            let locked = self.lock_as_owner();
+            locked.drain();
             if self.bins[class].head.load(Relaxed) == 0 && (lane.bump.get() == lane.end.get() || lane.flushed.get()) {
-                inside.take_from_span(class);
+                locked.take_from_span(class);
             }
         }
         if let Some(block) = self.take_listed(class) {
@@ -78,9 +79,9 @@ impl Heap {
 
     fn take_new_span(&self, class: usize) -> bool {
         let slabs = SPAN_SLABS[class] as usize;
-        let mapped = room::mapped();
-        let Some(run) = space::claim(slabs) else { return false };
-        if room::mapped() > mapped {
+        let mapped = availability::mapped();
+        let Some(run) = slabs::claim(slabs) else { return false };
+        if availability::mapped() > mapped {
             self.make_up_for_growth();
         }
         run.bring_in();
@@ -91,8 +92,8 @@ impl Heap {
         }
         self.take_run(class, span);
         // From here on others find the span, who touch it under the lock only; this was done without. They find it as it is now:
-        // this store pairs with the load in `pagemap::entry`.
-        pagemap::set(run.base(), slabs, entry_for(self.anchor(), class));
+        // this store pairs with the load in `page_map::entry`.
+        page_map::set(run.base(), slabs, entry_for(self.anchor(), class));
         self.lanes[class].spans_taken.add(1);
         self.buy_spans(class);
         self.set_limit(class, self.blocks_out_unless_owned(class));
@@ -123,7 +124,7 @@ impl Heap {
         let out = self.blocks_out(class);
         if out == 0 {
             lane.short.set(true);
-            return self.enter().empty_class(class);
+            return self.lock_as_owner().empty_class(class);
         }
         if lane.held.get() >= lane.limit.get() {
             self.set_limit(class, Some(out));
@@ -135,47 +136,15 @@ impl Heap {
         }
     }
 
-    /// Makes room in a settled bin if it holds its limit; whether it did.
-    fn flush_above_limit(&self, class: usize) -> bool {
-        let lane = &self.lanes[class];
-        let full = lane.held.get() >= lane.limit.get();
-        if full {
-            lane.flushed.set(true);
-            self.flush(class, (lane.held.get() - lane.limit.get() + lane.limit.get() / 4).max(1));
-        }
-        full
-    }
-
     /// Sets how many blocks the bin may hold: as many as policy lets it in spans that were bought. Others are kept by `out` blocks
     /// that are in use: twice as many as these.
     fn set_limit(&self, class: usize, out: Option<u32>) {
         let (lane, most) = (&self.lanes[class], most_held(class));
         let limit = out.map_or(most, |out| {
             let few = (SETTLE_BYTES / BLOCK_SIZE[class]).clamp(2, 64);
-            (u32::from(lane.bought.get()) * CAPACITY[class]).max(few).max(out.saturating_mul(2)).min(most)
+            (u32::from(lane.bought.get()) * SPAN_BLOCKS[class]).max(few).max(out.saturating_mul(2)).min(most)
         });
         lane.limit.set(limit);
-    }
-
-    /// Gives the latest `count` blocks of a settled bin back to their spans: those that are in the cache, where the oldest would
-    /// be a miss each.
-    fn flush(&self, class: usize, count: u32) {
-        self.enter().put_back(class, count);
-    }
-
-    /// Gives everything this heap has at hand back to the spans, and empty spans to their segments. By its owner.
-    pub(super) fn flush_all(&self) {
-        self.send_all();
-        self.enter().empty();
-    }
-
-    /// Serves a heap whose owner may be asleep: what others freed goes back to its spans.
-    pub(super) fn serve(&self) {
-        if self.inbox.load(Relaxed) != 0
-            && let Some(inside) = self.visit()
-        {
-            inside.drain_to_spans();
-        }
     }
 
     /// Counts slow paths, by their length, and gives memory back when it is time.
@@ -187,17 +156,17 @@ impl Heap {
             if self.keep_to_share() {
                 self.flush_all();
             }
-            bell::ring();
+            wake_up::ring();
         }
         // Much falls idle in a moment, and big blocks end soon after it where a program turns to other work.
         if (is_full || length == BIG && decay::much_is_idle())
             && decay::is_due()
-            && let Some(_turn) = turn::take()
+            && let Some(_turn) = purge_lock::take()
         {
             decay::see_to_it();
         }
         if is_full {
-            self.tidy_shelf();
+            self.age_medium_cache();
         }
     }
 }
@@ -209,55 +178,7 @@ fn most_held(class: usize) -> u32 {
     (policy.cache_bytes / BLOCK_SIZE[class] as usize).max(least).min(policy.cache_blocks) as u32
 }
 
-/// The span that a block of ours lies in, or a run that is not used up.
-pub(super) fn span_of(block: usize) -> Option<&'static Span> {
-    let segment = segment::containing(block)?;
-    let slab = block / SLAB % SLABS;
-    Some(&segment.spans[slab - segment.spans[slab].back()])
-}
-
-/// Whether `address`, which lies in a span of `class`, is where a block begins.
-#[inline]
-pub(super) fn is_border(class: usize, address: usize) -> bool {
-    let index = if SPAN_SLABS[class] == 1 {
-        index_in(class, address % SLAB).ok()
-    } else {
-        span_of(address).and_then(|span| span.index_of(address).ok())
-    };
-    index.is_some_and(|index| index < CAPACITY[class] as usize)
-}
-
-/// Says in the page map that an empty span is no more.
-pub(super) fn mark_freed(span: &'static Span) {
-    pagemap::set(span.base(), span.slabs(), pagemap::FREED);
-}
-
-/// Releases the slabs of an empty span that was marked.
-pub(super) fn release(span: &'static Span) {
-    let base = span.base();
-    if let Some(segment) = segment::containing(base) {
-        Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true }.release_marked();
-    }
-}
-
-impl Bin {
-    /// Puts a list behind what a signal handler freed meanwhile, most often nothing. By the owner.
-    fn append(&self, list: usize) {
-        let mut last = self.head.load(Relaxed);
-        if last == 0 {
-            return self.head.store(list, Relaxed);
-        }
-        // SAFETY: blocks of the list, which are free.
-        unsafe {
-            while next_of(last) != 0 {
-                last = next_of(last);
-            }
-            set_next(last, list);
-        }
-    }
-}
-
-impl Inside<'_> {
+impl Locked<'_> {
     /// Takes the free blocks, or the run, of the fullest of the first few partly used spans.
     fn take_from_span(&self, class: usize) {
         let lane = &self.heap.lanes[class];
@@ -276,7 +197,7 @@ impl Inside<'_> {
             lane.spare.sub(u64::from(span.capacity() - span.carved_blocks()));
             self.heap.take_run(class, span);
         } else {
-            self.fill_gap(class, span);
+            self.fill_hole(class, span);
         }
         if !span.has_room() {
             lane.partial.remove(span);
@@ -289,7 +210,7 @@ impl Inside<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
-            let entry = pagemap::entry(block);
+            let entry = page_map::entry(block);
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             if class > 0 {
@@ -317,149 +238,5 @@ impl Inside<'_> {
             }
             block = next;
         }
-    }
-
-    /// Puts what others freed into the spans.
-    fn drain_to_spans(&self) {
-        let mut block = self.take_inbox();
-        while block != 0 {
-            // SAFETY: the inbox holds free blocks of this heap.
-            let next = unsafe { next_of(block) };
-            // SAFETY: as above.
-            if !unsafe { self.put_received(block, class_in(pagemap::entry(block))) } {
-                return;
-            }
-            block = next;
-        }
-    }
-
-    /// Puts blocks of a settled bin back into their spans, latest first, `most` at most. By the owner, or by who acts as the owner.
-    fn put_back(&self, class: usize, most: u32) {
-        let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
-        let (mut block, mut taken, mut put, mut astray) = (bin.head.swap(0, Relaxed), 0_u32, 0_u32, false);
-        let entry = entry_for(self.heap.anchor(), class);
-        while block != 0 && taken < most {
-            // Where a span was retired since, the block was freed twice.
-            let span = span_of(block).filter(|_| pagemap::entry(block) == entry);
-            let Some(span) = span else {
-                self.noticed.note_none(block);
-                block = 0;
-                break;
-            };
-            // What was freed together often lies together: the span is looked up, and looked at, once for what shares a slab.
-            // SAFETY: blocks of the bin, which are free; a block in a slab of a span is the span's.
-            let (count, next, answer) =
-                unsafe { span.put_first_of(block, most - taken, lane.bump.get()..lane.end.get()) };
-            (block, taken) = (next, taken + count);
-            if let Err(refusal) = answer {
-                taken += 1;
-                self.refused(span, block, refusal);
-                // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a circle,
-                // and the block's link is the span's now.
-                astray |= refusal == Refusal::Back;
-                // SAFETY: a block of the bin.
-                block = if refusal == Refusal::Back && span.is_linked(block) { 0 } else { unsafe { next_of(block) } };
-            }
-            // A span that nothing came back to may be retired already.
-            if count != 0 {
-                lane.spare.add(u64::from(count));
-                self.list_or_retire(span);
-            }
-            put += count;
-        }
-        lane.held.set(lane.held.get().wrapping_sub(put));
-        if block == 0 {
-            self.heap.count_lost(class, 0);
-        } else {
-            self.heap.count_lost(class, lane.held.get().wrapping_sub(taken - put));
-            bin.append(block);
-        }
-        if astray {
-            self.mend(class);
-        }
-    }
-
-    /// Puts a block of `class` that came in back into its span. False where what came in leads on no further.
-    ///
-    /// # Safety
-    /// A free block of this heap.
-    unsafe fn put_received(&self, block: usize, class: usize) -> bool {
-        // SAFETY: the caller's.
-        match unsafe { self.put(block) } {
-            Ok(()) => {
-                self.heap.lanes[class].received.add(1);
-                true
-            }
-            Err(leads_on) => {
-                count_no_free(class);
-                leads_on
-            }
-        }
-    }
-
-    /// Puts a block back into its span. Where the span refuses it, that is named, and the answer says whether the link in the block,
-    /// read before, still leads on.
-    ///
-    /// # Safety
-    /// A free block of this heap.
-    #[inline]
-    pub(super) unsafe fn put(&self, block: usize) -> Result<(), bool> {
-        let Some(span) = span_of(block) else { return Ok(()) };
-        // SAFETY: a free block of this span.
-        if let Err(refusal) = unsafe { span.put(block) } {
-            self.refused(span, block, refusal);
-            let leads_on = refusal != Refusal::Back || !span.is_linked(block);
-            if !span.list_is_whole() {
-                span.relist();
-            }
-            return Err(leads_on);
-        }
-        self.heap.lanes[span.class()].spare.add(1);
-        self.list_or_retire(span);
-        Ok(())
-    }
-
-    /// Lists a span that got something back, or retires it if it is empty.
-    #[inline]
-    pub(super) fn list_or_retire(&self, span: &'static Span) {
-        let lane = &self.heap.lanes[span.class()];
-        if span.is_empty() {
-            lane.partial.remove(span);
-            lane.spans_retired.add(1);
-            lane.spare.sub(u64::from(span.capacity()));
-            self.forget_gaps(span);
-            self.retired.push(span);
-        } else if !span.is_listed() {
-            lane.partial.push(span);
-        }
-    }
-
-    /// Gives everything the heap has at hand back to its spans. By its owner, or by who acts as the owner.
-    pub(super) fn empty(&self) {
-        self.heap.sell_all();
-        (0..CLASSES).filter(|class| self.heap.spans_held(*class) != 0).for_each(|class| self.empty_class(class));
-        self.empty_shelf();
-        self.drain_to_spans();
-    }
-
-    /// The same for one class.
-    fn empty_class(&self, class: usize) {
-        self.heap.settle(class);
-        self.put_back(class, u32::MAX);
-        self.return_run(class);
-        self.heap.grant(class);
-    }
-
-    /// Gives the unused part of a run back to its span.
-    fn return_run(&self, class: usize) {
-        let lane = &self.heap.lanes[class];
-        let (bump, end) = (lane.bump.get(), lane.end.get());
-        if bump == end {
-            return;
-        }
-        let Some(span) = span_of(bump) else { return };
-        lane.bump.set(end);
-        lane.spare.add(u64::from(span.return_run(bump, end)));
-        self.list_or_retire(span);
     }
 }

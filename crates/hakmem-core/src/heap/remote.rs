@@ -3,17 +3,17 @@
 //! # Safety
 //! Chains run through blocks that their users gave up; the sender owns them until the exchange that hands them over.
 
-use super::refill::is_border;
-use super::{Heap, Inside, Outgoing, ROUTES, anchor_in, class_in, misuse};
-use crate::guard::{self, Place, Wrong};
+use super::counters::count_stray_free;
+use super::entry::{anchor_in, class_in};
+use super::layout::{ANCHOR, FETCH_AHEAD, Heap, Locked, REMOTE_LISTS, RemoteList};
+use super::lookup::is_border;
+use super::misuse;
+use crate::backend::span::{next_of, set_next};
+use crate::base::guard::{self, Place, Wrong};
+use crate::base::sizes::{BLOCK_SIZE, SPAN_SLABS};
+use crate::map::page_map;
 use crate::policy;
-use crate::sizes::{BLOCK_SIZE, SPAN_SLABS};
-use crate::span::{next_of, set_next};
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-/// The lines of a chain lie in another processor's cache, and each link is known only when the one before it has arrived. So a
-/// block's second word names the block so many links on, for the receiver to fetch in advance.
-pub(super) const AHEAD: usize = 8;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 /// An inbox with more than this is served by whoever sends to it.
 const INBOX_BLOCKS: usize = 16_384;
@@ -30,9 +30,9 @@ impl Heap {
         let Some(heap) = mine else {
             // SAFETY: a chain of one.
             unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
-            return super::adopt::count_stray_free(class);
+            return count_stray_free(class);
         };
-        let route = &heap.outgoing[owner / super::ANCHOR % ROUTES];
+        let route = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
         // Where that costs a look at a descriptor in another processor's cache, the receiver sees to it.
         if SPAN_SLABS[class] == 1 && !is_border(class, block) {
             return misuse::name_misuse("free", block as *mut u8);
@@ -48,7 +48,7 @@ impl Heap {
         }
         // SAFETY: the block is free and this thread's to link.
         unsafe { set_next(block, route.first.get()) };
-        let earlier = route.recent[route.count.get() as usize % AHEAD].replace(block);
+        let earlier = route.recent[route.count.get() as usize % FETCH_AHEAD].replace(block);
         if size >= 16 {
             // SAFETY: as above, and the block has a second word.
             unsafe { set_next(block + size_of::<usize>(), earlier) };
@@ -65,8 +65,17 @@ impl Heap {
     }
 
     /// Hands over all that waits to be handed over.
-    pub(super) fn send_all(&self) {
-        self.outgoing.iter().for_each(Outgoing::send);
+    pub(crate) fn send_all(&self) {
+        self.remote_cache.iter().for_each(RemoteList::send);
+    }
+
+    /// Serves a heap whose owner may be asleep: what others freed goes back to its spans.
+    pub(crate) fn drain_if_free(&self) {
+        if self.inbox.load(Relaxed) != 0
+            && let Some(locked) = self.try_lock()
+        {
+            locked.drain_to_spans();
+        }
     }
 
     /// Takes a chain of `count` blocks of this heap from another thread.
@@ -86,12 +95,28 @@ impl Heap {
         let blocks = self.inbox_blocks.fetch_add(count, Relaxed) + count;
         let bytes = self.inbox_bytes.fetch_add(bytes, AcqRel) + bytes;
         if blocks > INBOX_BLOCKS || bytes > INBOX_BYTES {
-            self.serve();
+            self.drain_if_free();
         }
     }
 }
 
-impl Outgoing {
+impl Locked<'_> {
+    /// Puts what others freed into the spans.
+    pub(super) fn drain_to_spans(&self) {
+        let mut block = self.take_inbox();
+        while block != 0 {
+            // SAFETY: the inbox holds free blocks of this heap.
+            let next = unsafe { next_of(block) };
+            // SAFETY: as above.
+            if !unsafe { self.put_received(block, class_in(page_map::entry(block))) } {
+                return;
+            }
+            block = next;
+        }
+    }
+}
+
+impl RemoteList {
     /// Whether a block is on its way already, as far as the latest ones tell.
     fn has(&self, block: usize) -> bool {
         // The circle may hold blocks that were sent before, and have been handed out again since.
@@ -119,17 +144,5 @@ impl Outgoing {
             // SAFETY: the chain that was built block by block in `free_remote`.
             unsafe { owner.receive(first, self.last.get(), count as usize, bytes as usize) };
         }
-    }
-}
-
-impl Inside<'_> {
-    /// Takes the whole inbox.
-    pub(super) fn take_inbox(&self) -> usize {
-        if self.heap.inbox.load(Relaxed) == 0 {
-            return 0;
-        }
-        self.heap.inbox_blocks.store(0, Relaxed);
-        self.heap.inbox_bytes.store(0, Relaxed);
-        self.heap.inbox.swap(0, Acquire)
     }
 }

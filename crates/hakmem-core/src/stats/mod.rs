@@ -8,14 +8,18 @@
 //! `mapped = live + cached + free + dirty + purged + metadata`. No number is computed from the others: each has counters of its
 //! own, and [`heap::census`] finds the same by looking at every slab and list.
 
+mod rows;
 mod report;
 
-pub use report::{json, table};
-
-pub use crate::heap::{Big, Row};
-use crate::sizes::{BLOCK_SIZE, CLASSES};
-use crate::{footprint, heap, kept, meta, space};
+use crate::backend::{large_cache, slabs};
+use crate::base::accounting;
+use crate::base::sizes::{BLOCK_SIZE, CLASSES};
+use crate::heap;
+pub use crate::heap::Big;
+use crate::map::metadata;
 use hakmem_os::kernel::{Call, calls};
+pub use report::{json, table};
+pub use rows::{Row, big_row, misses_and_heaps, row};
 
 macro_rules! totals {
     ($($name:ident: $doc:literal,)*) => {
@@ -66,16 +70,16 @@ pub fn totals() -> Totals {
         totals.free_bytes = totals.free_bytes.wrapping_add(row.free_bytes);
         totals.live_bytes = totals.live_bytes.wrapping_add(row.live_bytes);
     }
-    let (segments, large) = (space::extent(), kept::extent());
+    let (segments, large) = (slabs::extent(), large_cache::extent());
     totals.dirty_bytes = (segments.dirty + large.kept) as u64;
     let gone = heap::gone_bytes();
     totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
     totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;
-    totals.metadata_bytes = meta::mapped() as u64;
-    totals.mapped_bytes = footprint::now() as u64;
-    totals.peak_mapped_bytes = footprint::peak() as u64;
+    totals.metadata_bytes = metadata::mapped() as u64;
+    totals.mapped_bytes = accounting::now() as u64;
+    totals.peak_mapped_bytes = accounting::peak() as u64;
     totals.segments = segments.segments as u64;
-    (totals.page_map_misses, totals.heaps) = heap::misses_and_heaps();
+    (totals.page_map_misses, totals.heaps) = rows::misses_and_heaps();
     totals.kernel_maps = calls(Call::Map) as u64;
     totals.kernel_unmaps = calls(Call::Unmap) as u64;
     totals.kernel_purges = calls(Call::Purge) as u64;
@@ -95,12 +99,12 @@ pub enum What {
 
 /// Every row: the size classes in order, then medium and large blocks.
 pub fn rows() -> impl Iterator<Item = (What, Row)> {
-    let classes = (0..CLASSES).map(|class| (What::Block(BLOCK_SIZE[class]), heap::row(class)));
-    classes.chain([Big::Medium, Big::Large].map(|kind| (What::Big(kind), heap::big_row(kind))))
+    let classes = (0..CLASSES).map(|class| (What::Block(BLOCK_SIZE[class]), row(class)));
+    classes.chain([Big::Medium, Big::Large].map(|kind| (What::Big(kind), big_row(kind))))
 }
 
 /// Large blocks in the program's hands: how many, and their bytes.
 pub fn live_large() -> (u64, u64) {
-    let row = heap::big_row(Big::Large);
+    let row = big_row(Big::Large);
     (row.allocations.wrapping_sub(row.frees), row.live_bytes)
 }

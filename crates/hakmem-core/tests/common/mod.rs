@@ -1,7 +1,7 @@
 //! What the tests share: the statistics held against a walk over the whole heap.
 
-use hakmem_core::footprint;
-use hakmem_core::heap::{Census, census};
+use hakmem_core::base::accounting;
+use hakmem_core::debug::{Census, census};
 use hakmem_core::stats::totals;
 
 /// Panics unless the counters, the census and the identity of the seven quantities agree to the byte. No thread may be in the
@@ -20,5 +20,5 @@ pub fn check_books() {
     assert_eq!(counted, found, "the counters on the left, the census on the right");
     let parts = found.live + found.cached + found.free + found.dirty + found.purged + totals.metadata_bytes;
     assert_eq!(found.mapped, parts, "mapped is the sum of its parts: {found:?}");
-    assert_eq!(footprint::used() as u64, found.mapped - found.purged, "what limits are compared with");
+    assert_eq!(accounting::used() as u64, found.mapped - found.purged, "what limits are compared with");
 }

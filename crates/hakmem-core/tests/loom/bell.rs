@@ -3,7 +3,10 @@
 //! # Safety
 //! What is given back is touched by who has the turn.
 
-use hakmem_core::{bell, meta, room, turn};
+use hakmem_core::backend::availability;
+use hakmem_core::base::wake_up;
+use hakmem_core::map::metadata;
+use hakmem_core::reclaim::purge_lock;
 use hakmem_os::atomic::Cell;
 use hakmem_os::model::{explore, spawn};
 
@@ -15,15 +18,15 @@ use hakmem_os::model::{explore, spawn};
 fn no_ring_is_lost() {
     explore("bell, one rings while the scavenger goes to rest", 4, || {
         // Awake, and nothing to do. loom orders loads only after stores that are sequentially consistent themselves.
-        bell::rest(None, || true);
-        room::note_dirty(1);
-        room::note_dirty(-1);
-        let other = spawn(|| room::note_dirty(1));
-        while room::dirty() == 0 {
-            bell::rest(None, || room::dirty() != 0);
+        wake_up::rest(None, || true);
+        availability::note_dirty(1);
+        availability::note_dirty(-1);
+        let other = spawn(|| availability::note_dirty(1));
+        while availability::dirty() == 0 {
+            wake_up::rest(None, || availability::dirty() != 0);
         }
         other.join();
-        assert_eq!(room::dirty(), 1);
+        assert_eq!(availability::dirty(), 1);
     });
 }
 
@@ -31,11 +34,11 @@ fn no_ring_is_lost() {
 #[test]
 fn no_news_is_lost() {
     explore("bell, one tells news while the scavenger goes to rest", 4, || {
-        bell::rest(None, || true);
-        bell::listen();
-        let other = spawn(bell::tell);
+        wake_up::rest(None, || true);
+        wake_up::listen();
+        let other = spawn(wake_up::tell);
         // Returns only when it heard of it.
-        bell::rest(None, || false);
+        wake_up::rest(None, || false);
         other.join();
     });
 }
@@ -51,12 +54,12 @@ unsafe impl Sync for Given {}
 fn one_thread_at_a_time_has_the_turn() {
     explore("turn, two take it", 4, || {
         // SAFETY: a number: zero is valid.
-        let given = unsafe { meta::make::<Given>() }.expect("memory");
-        let give = || turn::take().map(|_turn| given.0.set(given.0.get() + 1)).is_some();
+        let given = unsafe { metadata::make::<Given>() }.expect("memory");
+        let give = || purge_lock::take().map(|_turn| given.0.set(given.0.get() + 1)).is_some();
         let other = spawn(give);
         let mine = give();
         let theirs = other.join();
-        let _turn = turn::take().expect("nobody has it");
+        let _turn = purge_lock::take().expect("nobody has it");
         assert_eq!(given.0.get(), usize::from(mine) + usize::from(theirs));
         assert!(mine || theirs);
     });

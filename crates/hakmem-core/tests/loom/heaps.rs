@@ -3,8 +3,9 @@
 //! # Safety
 //! A block is freed once, by the thread that has it.
 
-use hakmem_core::heap;
-use hakmem_core::sizes::class_of;
+use hakmem_core::base::sizes::class_of;
+use hakmem_core::debug;
+use hakmem_core::{heap, scavenger, stats};
 use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
 use hakmem_os::{model, slot};
@@ -56,9 +57,9 @@ fn fill_pool() {
 
 /// At rest, every count is what it counts, so many blocks are out, and none is on its way.
 fn check_heaps(live: u64) {
-    heap::take_from(None, false);
-    assert_eq!(heap::validate(), Ok(live));
-    let row = heap::row(class_of(SIZE));
+    scavenger::take_from(None, false);
+    assert_eq!(debug::validate(), Ok(live));
+    let row = stats::row(class_of(SIZE));
     assert_eq!(row.remote_sent, row.remote_received);
 }
 
@@ -113,7 +114,7 @@ fn an_inbox_is_served_by_one_at_a_time() {
             theirs.free();
         });
         let servant = spawn(|| {
-            heap::take_from(None, false);
+            scavenger::take_from(None, false);
         });
         let more = Block::new();
         other.join();
@@ -131,7 +132,7 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
     explore("heaps, one opens gaps while a span goes from heap to heap", 1, || {
         fill_pool();
         let theirs = Block::new();
-        let other = spawn(|| heap::open_gaps(true));
+        let other = spawn(|| heap::open_holes(true));
         let third = spawn(Block::new);
         theirs.free();
         exit();
@@ -146,7 +147,7 @@ fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
 fn a_heap_is_whole_when_others_find_it() {
     explore("heaps, one thread begins and one counts the heaps", 2, || {
         let other = spawn(|| Block::new().free());
-        let (_, heaps) = heap::misses_and_heaps();
+        let (_, heaps) = stats::misses_and_heaps();
         assert!(heaps <= 1);
         other.join();
         check_heaps(0);

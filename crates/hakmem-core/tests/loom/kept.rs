@@ -1,7 +1,8 @@
 //! Large blocks, and the mappings that are kept of them.
 
-use hakmem_core::segment::Purge;
-use hakmem_core::{kept, large, pagemap};
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::{large, large_cache};
+use hakmem_core::map::page_map;
 use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
 
@@ -24,14 +25,14 @@ impl Block {
 
     fn free(self) {
         self.write();
-        assert!(large::free(pagemap::entry(self.0), self.0).is_some());
+        assert!(large::free(page_map::entry(self.0), self.0).is_some());
     }
 }
 
 /// At rest, the sums are what is there, and so much is live.
 fn check_sums(live: usize) {
-    let extent = kept::extent();
-    assert_eq!((extent.kept, extent.mapped), (kept::count_kept(), live + extent.kept));
+    let extent = large_cache::extent();
+    assert_eq!((extent.kept, extent.mapped), (large_cache::count_kept(), live + extent.kept));
 }
 
 /// Catches: a kept mapping that is taken out of its slot by a load and a store.
@@ -55,10 +56,10 @@ fn what_is_unmapped_is_in_nobodys_hands() {
     explore("kept, one frees and one gives all back", 2, || {
         let block = Block::new(2 * MIB);
         let other = spawn(move || block.free());
-        kept::release(Purge::All);
+        large_cache::release(Purge::All);
         other.join();
         check_sums(0);
-        kept::release(Purge::All);
-        assert_eq!(kept::extent(), kept::Extent::default());
+        large_cache::release(Purge::All);
+        assert_eq!(large_cache::extent(), large_cache::Extent::default());
     });
 }

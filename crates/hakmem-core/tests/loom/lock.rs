@@ -3,7 +3,7 @@
 //! # Safety
 //! What is guarded is touched under the lock.
 
-use hakmem_core::meta;
+use hakmem_core::map::metadata;
 use hakmem_os::atomic::Cell;
 use hakmem_os::futex::Lock;
 use hakmem_os::model::{explore, spawn};
@@ -20,7 +20,7 @@ unsafe impl Sync for Guarded {}
 impl Guarded {
     fn new() -> &'static Guarded {
         // SAFETY: numbers: zero is valid.
-        unsafe { meta::make::<Guarded>() }.expect("memory")
+        unsafe { metadata::make::<Guarded>() }.expect("memory")
     }
 
     fn add(&self) {

@@ -1,8 +1,11 @@
 //! Segments: the word that says which slabs are free, and the hints in `room`.
 
-use hakmem_core::segment::{self, Purge, Run, Segment};
-use hakmem_core::sizes::{SLAB, SLABS};
-use hakmem_core::{footprint, meta, room};
+use hakmem_core::backend::availability;
+use hakmem_core::backend::purge::Purge;
+use hakmem_core::backend::segment::{self, Run, Segment};
+use hakmem_core::base::accounting;
+use hakmem_core::base::sizes::{SLAB, SLABS};
+use hakmem_core::map::metadata;
 use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
 
@@ -32,21 +35,22 @@ fn longest(free: u32) -> u32 {
 
 /// At rest, what is published agrees with what is.
 fn check_sums(segments: &[&'static Segment]) {
-    let (mut dirty, mut used) = (0, meta::mapped());
+    let (mut dirty, mut used) = (0, metadata::mapped());
     for (at, segment) in segments.iter().enumerate() {
         let state = segment.state();
         let number = (1..=segment::last_number()).find(|n| core::ptr::eq(segment::number(*n).expect("made"), *segment));
-        let hinted = |level| room::candidates([level, level], segment::last_number()).any(|n| Some(n) == number);
-        for level in 0..room::DIRTY {
+        let hinted =
+            |level| availability::candidates([level, level], segment::last_number()).any(|n| Some(n) == number);
+        for level in 0..availability::DIRTY {
             assert_eq!(hinted(level), longest(state.free) >= 1 << level, "segment {at}, level {level}, {state:?}");
         }
-        assert_eq!(hinted(room::DIRTY), state.dirty != 0, "segment {at}, {state:?}");
+        assert_eq!(hinted(availability::DIRTY), state.dirty != 0, "segment {at}, {state:?}");
         dirty += state.dirty.count_ones() as usize;
         used += (state.free & !state.dirty).count_zeros() as usize * SLAB;
     }
-    assert_eq!(room::dirty(), dirty);
-    assert_eq!(room::mapped(), segments.len());
-    assert_eq!(footprint::used(), used, "bytes in use");
+    assert_eq!(availability::dirty(), dirty);
+    assert_eq!(availability::mapped(), segments.len());
+    assert_eq!(accounting::used(), used, "bytes in use");
 }
 
 /// Catches: `Relaxed` in place of `SeqCst` where slabs are released; a claim that leaves its slabs marked dirty.

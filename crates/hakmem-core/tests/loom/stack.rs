@@ -3,8 +3,8 @@
 //! # Safety
 //! Items are made of zero bytes, and never unmapped.
 
-use hakmem_core::meta;
-use hakmem_core::sync::{Linked, Stack};
+use hakmem_core::base::sync::{Linked, Stack};
+use hakmem_core::map::metadata;
 use hakmem_os::atomic::{AtomicPtr, Cell};
 use hakmem_os::model::{explore, spawn};
 
@@ -28,10 +28,10 @@ unsafe impl Linked for Item {
 
 fn stack_of(items: usize) -> &'static Stack<Item> {
     // SAFETY: numbers and a null pointer: zero is valid.
-    let stack = unsafe { meta::make::<Stack<Item>>() }.expect("memory");
+    let stack = unsafe { metadata::make::<Stack<Item>>() }.expect("memory");
     for _ in 0..items {
         // SAFETY: as above.
-        stack.push(unsafe { meta::make::<Item>() }.expect("memory"));
+        stack.push(unsafe { metadata::make::<Item>() }.expect("memory"));
     }
     stack
 }

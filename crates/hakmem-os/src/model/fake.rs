@@ -1,14 +1,14 @@
-//! The kernel of a model.
+//! The kernel of a model: the table of `kernel`, with memory from the arena and a clock that a call moves by a microsecond.
 //!
 //! # Safety
-//! Each function is given what the one of the real kernel is given. The arena stays mapped.
+//! Each function gets what the function of the real kernel gets. The arena stays mapped.
 
 use super::{ARENA, Mode, SEGMENT, make_known, note_write, world};
 use crate::kernel::{Advice, Kernel};
 use core::ptr;
 use std::vec::Vec;
 
-/// Maps from the arena, and never fails but for want of room; knows nothing of huge pages and cannot resize.
+/// Maps memory from the arena, and fails only when the arena is used up. It has no huge pages and resizes nothing.
 pub(super) static KERNEL: Kernel = Kernel { map, unmap, purge, remap, advise, now, micros };
 
 fn map(_: usize, len: usize, _: bool) -> usize {
@@ -26,7 +26,7 @@ fn map(_: usize, len: usize, _: bool) -> usize {
     at
 }
 
-/// Notes that the kernel takes what was written to a range: nobody may be touching it.
+/// Notes that the kernel takes away the contents of a range: no thread may be accessing it.
 fn note_taken_away(at: usize, len: usize) {
     let mut touched: Vec<usize> =
         world(|world| world.cells.keys().copied().filter(|cell| (at..at + len).contains(cell)).collect());
@@ -42,7 +42,7 @@ unsafe fn unmap(at: usize, len: usize) -> bool {
 
 unsafe fn purge(at: usize, len: usize) -> bool {
     note_taken_away(at, len);
-    // SAFETY: the caller's; the arena's memory.
+    // SAFETY: the range is memory of the arena, and the caller owns it.
     unsafe { ptr::write_bytes(at as *mut u8, 0, len) };
     true
 }

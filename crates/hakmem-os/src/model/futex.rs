@@ -1,15 +1,17 @@
-//! The futex of a model.
+//! The futex call of a model.
+//!
+//! It relies on a mutex and a condition of loom for each word that threads sleep on.
 //!
 //! # Safety
-//! The word is that of a lock or the like, in a static or in memory that stays mapped.
+//! The word is in a static or in memory that stays mapped.
 
 use super::words::AtomicU32;
 use super::{Mode, mode, world, yield_now};
 use core::sync::atomic::Ordering;
 use std::rc::Rc;
 
-/// Where the threads sleep that wait for a word: the kernel looks at the word and puts them to sleep in one step, as seen by
-/// who wakes them.
+/// Where threads sleep until a word changes. The mutex makes the look at the word and the falling asleep one step for the thread that
+/// wakes them, as they are in the kernel.
 pub(super) struct Bed {
     made: loom::sync::Mutex<()>,
     woken: loom::sync::Condvar,
@@ -25,9 +27,9 @@ fn bed(word: &AtomicU32) -> Rc<Bed> {
     bed
 }
 
-/// The futex call. A wait with a timeout only lets others go first: it may time out at once.
+/// The futex call. A wait with a timeout may time out at once, so it only lets other threads go first.
 pub(crate) fn futex(word: *mut u32, operation: i32, value: u32, timed: bool) -> isize {
-    // SAFETY: see the module's `Safety`.
+    // SAFETY: stated at the top of this file.
     let word = unsafe { &*word.cast::<AtomicU32>() };
     let waits = operation == libc::FUTEX_WAIT;
     if mode() != Mode::Exploring || waits && timed {

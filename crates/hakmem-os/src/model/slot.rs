@@ -1,14 +1,14 @@
-//! The slot, in words of the model: one for each of its threads.
+//! The thread-local slot of a model: three words of the model for each of its threads, with the interface of `arch`.
 //!
 //! # Safety
-//! As for the real one.
+//! As for the real slot.
 
 use super::words::{AtomicU32, AtomicUsize};
 use super::world;
 use core::sync::atomic::Ordering::Relaxed;
 use std::boxed::Box;
 
-/// From the first word to the third.
+/// The offset of the third word, in bytes.
 pub const STATE: usize = 16;
 
 fn words(address: usize) -> &'static [AtomicUsize; 3] {
@@ -75,9 +75,9 @@ pub unsafe fn clear(address: usize) {
 /// Subtracts one from a word of 32 bits, and says whether it became zero.
 ///
 /// # Safety
-/// As for the real one.
+/// As for the real slot.
 pub unsafe fn count_down<const OFFSET: usize>(base: usize, distance: usize) -> bool {
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for the word.
     let word = unsafe { &*(base.wrapping_add(distance).wrapping_add(OFFSET) as *const AtomicU32) };
     let left = word.load(Relaxed).wrapping_sub(1);
     word.store(left, Relaxed);

@@ -1,6 +1,7 @@
 //! What the machine gives a process: pages, huge pages, overcommit, mappings, limits.
 
 use super::Finding;
+use hakmem_os::vm::PAGE;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::Path;
@@ -29,8 +30,8 @@ fn read(path: &str) -> String {
 
 fn page_size(bytes: usize) -> Finding {
     match bytes {
-        4096 => Finding::ok("page size", "4096 bytes"),
-        _ => Finding::problem("page size", format!("{bytes} bytes; HAKMEM is built for 4096")),
+        PAGE => Finding::ok("page size", format!("{bytes} bytes")),
+        _ => Finding::problem("page size", format!("{bytes} bytes; HAKMEM is built for {PAGE}")),
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn usual_machines_are_ok_and_unusual_ones_say_why() {
-        assert_eq!(page_size(4096).verdict, Verdict::Ok);
+        assert_eq!(page_size(PAGE).verdict, Verdict::Ok);
         assert_eq!(page_size(65536).verdict, Verdict::Problem);
         assert_eq!(huge_pages("always [madvise] never").verdict, Verdict::Ok);
         assert!(huge_pages("[always] madvise never").text.contains("always"));
