@@ -10,7 +10,7 @@
 use crate::blocks::{self, Held};
 use crate::child::{self, Way};
 use crate::words::Words;
-use hakmem_core::{heap, process};
+use hakmem_core::{debug, process};
 use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::atomic::{
@@ -82,7 +82,7 @@ pub fn run(way: Way, counts: Counts, patience: u32) -> Complaints {
         make();
     }
     office.clear();
-    if let Err(fault) = heap::validate() {
+    if let Err(fault) = debug::validate() {
         complaints.insert(format!("the process itself: {}", fault.what), 1);
     }
     complaints
