@@ -32,7 +32,7 @@ fn children_made_by(way: &str) {
 /// Children that are made beside threads which come, work and go, and of a process whose threads have ended.
 fn children_of_busy_threads_made_by(way: &str) {
     let output =
-        Command::new(program()).args([way, "--busy", "60", "--at-rest", "60"]).output().expect("the program runs");
+        Command::new(program()).args([way, "--busy", "200", "--at-rest", "60"]).output().expect("the program runs");
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "children made by {way} beside busy threads:\n{said}{warned}");
 }
