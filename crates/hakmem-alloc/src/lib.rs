@@ -133,7 +133,7 @@ impl Hakmem {
     /// ```
     pub fn set_limits(&self, soft: usize, hard: usize) -> bool {
         let set = limits::set(soft, hard);
-        heap::attend();
+        heap::answer_demand();
         set
     }
 

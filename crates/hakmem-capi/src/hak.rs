@@ -92,7 +92,7 @@ pub extern "C" fn hak_limits_set(soft: usize, hard: usize) -> c_int {
         set_errno(EINVAL);
         return -1;
     }
-    heap::attend();
+    heap::answer_demand();
     0
 }
 

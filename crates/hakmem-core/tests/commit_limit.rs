@@ -84,7 +84,7 @@ fn where_every_mapping_counts_little_is_mapped_and_nothing_is_lost() {
     }
     heap::collect();
     slabs::purge(Purge::All);
-    large_cache::release(Purge::All);
+    large_cache::unmap(Purge::All);
     if let Err(fault) = debug::validate() {
         panic!("{fault:?}");
     }

@@ -16,6 +16,7 @@ use hakmem_core::debug;
 use hakmem_core::map::metadata;
 use hakmem_core::policy::Snapshot;
 use hakmem_core::reclaim::limits;
+use hakmem_core::reclaim::purge;
 use hakmem_core::{heap, policy};
 use hakmem_os::kernel::{Call, calls, replace};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -105,7 +106,7 @@ fn the_hard_limit_is_never_exceeded() {
 fn caches_are_short_while_the_soft_limit_is_reached() {
     heap::collect();
     slabs::purge(Purge::All);
-    large_cache::release(Purge::All);
+    large_cache::unmap(Purge::All);
     let usual = *policy::current();
     let (soft, metadata) = (accounting::used() + 4 * MIB, metadata::mapped());
     assert!(limits::set(soft, 0));
@@ -179,7 +180,7 @@ fn the_system_is_looked_at_when_there_may_be_news() {
     // Who was small for a while has forgotten what was said.
     free(&mut blocks, 0);
     heap::collect();
-    limits::ease();
+    purge::everything();
     assert!(accounting::used() < limits::LARGE && !looks_after(1000), "a small process looks");
     while accounting::used() < 65 * MIB {
         assert!(add(&mut blocks, 2 * MIB));

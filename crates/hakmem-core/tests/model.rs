@@ -130,7 +130,7 @@ fn run(operations: Vec<Op>) {
             Op::Collect => {
                 heap::collect();
                 slabs::purge(Purge::All);
-                large_cache::release(Purge::All);
+                large_cache::unmap(Purge::All);
             }
             _ => {}
         }

@@ -85,7 +85,7 @@ fn workload() -> usize {
     }
     heap::collect();
     slabs::purge(Purge::All);
-    large_cache::release(Purge::All);
+    large_cache::unmap(Purge::All);
     refused
 }
 
@@ -107,7 +107,7 @@ fn whichever_call_of_the_kernel_fails_nothing_is_lost() {
         // What a refused call left behind goes back with the next attempt.
         heap::collect();
         slabs::purge(Purge::All);
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
         common::check_books();
         assert_eq!(slabs::extent().segments, 0, "call {nth} failed");
         assert_eq!(large_cache::extent().mapped, 0, "call {nth} failed");

@@ -135,7 +135,7 @@ fn threads_keep_their_blocks_apart_and_the_books_balance() {
     }
     heap::collect();
     slabs::purge(Purge::All);
-    large_cache::release(Purge::All);
+    large_cache::unmap(Purge::All);
     assert_eq!(debug::validate(), Ok(0));
     common::check_books();
     let totals = stats::totals();

@@ -7,7 +7,8 @@ use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
 use hakmem_core::backend::purge::Purge;
 use hakmem_core::backend::{large_cache, slabs};
-use hakmem_core::reclaim::{decay, purge_lock};
+use hakmem_core::base::demand;
+use hakmem_core::reclaim;
 use hakmem_core::{heap, policy};
 use std::ffi::{CStr, c_void};
 use std::sync::mpsc;
@@ -247,7 +248,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.hold(1, 6 * MIB);
             world.hold(1, 9 * MIB);
             world.free_all();
-            large_cache::release(Purge::All);
+            large_cache::unmap(Purge::All);
         },
         ..USUAL
     },
@@ -322,8 +323,7 @@ pub static SCENARIOS: &[Scenario] = &[
             clock::turn(policy::current().decay_ms);
         },
         act: |_| {
-            let _turn = purge_lock::take();
-            decay::see_to_it();
+            reclaim::answer(demand::TIME);
         },
         ..USUAL
     },
@@ -358,8 +358,7 @@ pub static SCENARIOS: &[Scenario] = &[
 /// Makes a pass of the decay.
 fn pass() {
     clock::turn(policy::current().decay_ms);
-    let _turn = purge_lock::take();
-    decay::see_to_it();
+    reclaim::answer(demand::TIME);
 }
 
 /// Lets another thread do something, and waits for that. The thread lives on for as long as the process if it `stays`.

@@ -15,8 +15,9 @@ use hakmem_alloc::Hakmem;
 use hakmem_core::backend::purge::Purge;
 use hakmem_core::backend::{large_cache, slabs};
 use hakmem_core::base::accounting;
+use hakmem_core::base::demand;
 use hakmem_core::debug;
-use hakmem_core::reclaim::{decay, limits, purge_lock};
+use hakmem_core::reclaim::{self, limits, purge, purge_lock};
 use hakmem_core::scavenger;
 use hakmem_core::{heap, stats};
 use hakmem_os::task::Memory;
@@ -309,7 +310,7 @@ impl World {
         settings::reset();
         heap::collect();
         slabs::purge(Purge::All);
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
         self.check();
         let totals = stats::totals();
         assert_eq!((totals.live_bytes, totals.cached_bytes, totals.segments), (0, 0, 0), "{totals:?}");
@@ -324,17 +325,17 @@ fn give_back(what: Big) {
             heap::trim();
         }
         Big::All => {
-            limits::ease();
+            purge::everything();
         }
         Big::Aged => {
             if let Some(_turn) = purge_lock::take() {
                 slabs::purge(Purge::Aged);
-                large_cache::release(Purge::Aged);
+                large_cache::unmap(Purge::Aged);
             }
         }
         Big::Scavenge => {
-            if let Some(_turn) = purge_lock::take() {
-                if decay::see_to_it() {
+            if let Some(lock) = purge_lock::take() {
+                if reclaim::answer_holding(&lock, demand::TIME) {
                     heap::open_holes(false);
                 }
                 scavenger::take_from(MEMORY.get_or_init(Memory::open).as_ref(), false);
@@ -346,7 +347,7 @@ fn give_back(what: Big) {
             if let Some(_turn) = purge_lock::take() {
                 limits::follow();
             }
-            heap::attend();
+            heap::answer_demand();
         }
     }
 }

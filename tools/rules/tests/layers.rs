@@ -44,9 +44,11 @@ fn dependencies_are_pinned() {
 }
 
 #[test]
-fn modules_of_the_core_use_those_below_them_only() {
-    let sources = read_crate(CORE);
-    expect_none("modules use lower layers only:", &Order::read(&sources).check());
+fn modules_use_those_below_them_only() {
+    for lib in ["crates/hakmem-os/src/lib.rs", CORE] {
+        let sources = read_crate(lib);
+        expect_none("modules use lower layers only:", &Order::read(&sources).check());
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)
 
 /// Maps a new one.
 fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
-    large_cache::release_excess(bytes);
+    large_cache::unmap_excess(bytes);
     if !large_cache::take_bytes(bytes) {
         return None;
     }
@@ -48,7 +48,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
     let huge = !sparse && huge_pages::wanted_for_block(bytes) && huge_pages::are_cheap(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
-    if base == 0 && large_cache::release(Purge::All) != 0 {
+    if base == 0 && large_cache::unmap(Purge::All) != 0 {
         base = vm::map_aligned(bytes, align);
     }
     if base == 0 || !page_map::cover(base, SLAB) {
@@ -97,7 +97,7 @@ pub fn free(entry: usize, address: usize) -> Option<usize> {
     let bytes = usable_size(entry, address)?;
     described(entry).set_free();
     page_map::set(address, 1, page_map::FREED);
-    large_cache::keep(described(entry));
+    large_cache::put(described(entry));
     Some(bytes)
 }
 

@@ -193,7 +193,7 @@ pub fn forget(mapping: &'static Mapping) {
 }
 
 /// Keeps a mapping whose block was freed, or unmaps it.
-pub fn keep(mapping: &'static Mapping) {
+pub fn put(mapping: &'static Mapping) {
     mapping.set_phase(Phase::Kept);
     let policy = policy::current();
     mapping.age.store(0, Relaxed);
@@ -243,7 +243,7 @@ fn take_least(rank: impl Fn(&Mapping) -> Option<usize>) -> Option<&'static Mappi
     let (_, slot, mapping) = best?;
     let mapping = take_out(slot, mapping)?;
     if rank(mapping).is_none() {
-        keep(mapping);
+        put(mapping);
         return None;
     }
     Some(mapping)
@@ -337,12 +337,12 @@ fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     if mapping.grow(bytes.next_multiple_of(SLAB), SLAB) {
         return Some(mapping);
     }
-    keep(mapping);
+    put(mapping);
     None
 }
 
 /// Unmaps what is kept beyond the most that was live recently, when `bytes` more are to be mapped.
-pub fn release_excess(bytes: usize) {
+pub fn unmap_excess(bytes: usize) {
     let most = PEAK.load(Relaxed).max(live() + bytes);
     while KEPT_BYTES.load(Relaxed) != 0
         && MAPPED_BYTES.load(Relaxed) + bytes > most + most / 8
@@ -375,12 +375,12 @@ fn unmap_or_wait(mapping: &'static Mapping) -> usize {
 }
 
 /// Unmaps kept mappings; how many bytes.
-pub fn release(which: Purge) -> usize {
-    let mut released = 0;
+pub fn unmap(which: Purge) -> usize {
+    let mut unmapped = 0;
     if !matches!(which, Purge::Bytes(_)) {
         let live = live();
         PEAK.store(if which == Purge::All { live } else { live.max(PEAK.load(Relaxed) / 2) }, Relaxed);
-        released += release_stuck();
+        unmapped += unmap_stuck();
     }
     for slot in &KEPT {
         // SAFETY: null or a descriptor.
@@ -388,32 +388,32 @@ pub fn release(which: Purge) -> usize {
         let goes = match which {
             Purge::All => true,
             Purge::Aged => mapping.age.fetch_add(1, Relaxed) != 0,
-            Purge::Bytes(most) => released + mapping.bytes.load(Relaxed) <= most,
+            Purge::Bytes(most) => unmapped + mapping.bytes.load(Relaxed) <= most,
         };
         if goes && let Some(mapping) = take_out(slot, mapping) {
-            released += unmap_or_wait(mapping);
+            unmapped += unmap_or_wait(mapping);
         }
     }
-    released
+    unmapped
 }
 
 /// Tries again to unmap what the kernel refused to; how many bytes.
-fn release_stuck() -> usize {
-    let mut released = 0;
+fn unmap_stuck() -> usize {
+    let mut unmapped = 0;
     while let Some(mapping) = STUCK.pop() {
         mapping.set_phase(Phase::Kept);
         KEPT_BYTES.fetch_sub(mapping.bytes.load(Relaxed), Relaxed);
         match unmap_or_wait(mapping) {
             0 => break,
-            bytes => released += bytes,
+            bytes => unmapped += bytes,
         }
     }
-    released
+    unmapped
 }
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || release(Purge::All) != 0 && accounting::take(bytes)
+    accounting::take(bytes) || unmap(Purge::All) != 0 && accounting::take(bytes)
 }
 
 /// Notes bytes mapped for large blocks, which were taken.
@@ -538,12 +538,12 @@ mod tests {
             // SAFETY: mapped just now.
             unsafe { (at as *mut usize).write(at) };
         }
-        keep(whole);
+        put(whole);
         let first = take(PART, SLAB).expect("one half");
         let second = take(PART, SLAB).expect("the other half");
         assert_eq!((first.base.load(Relaxed), second.base.load(Relaxed)), (base, base + PART));
-        keep(second);
-        keep(first);
+        put(second);
+        put(first);
         let grown = take(4 * PART, SLAB).expect("both, grown");
         let now = grown.base.load(Relaxed);
         assert_eq!((grown.bytes.load(Relaxed), extent()), (4 * PART, Extent { mapped: 4 * PART, kept: 0 }));
@@ -552,8 +552,8 @@ mod tests {
             let word = unsafe { ((now + part) as *const usize).read() };
             assert_eq!(word, base + part);
         }
-        keep(grown);
-        assert_ne!(release(Purge::All), 0);
+        put(grown);
+        assert_ne!(unmap(Purge::All), 0);
         assert_eq!(extent(), Extent::default());
     }
 
@@ -566,18 +566,18 @@ mod tests {
             part.bytes.store(PART, Relaxed);
             assert!(take_bytes(PART));
             note_mapped(PART);
-            keep(part);
+            put(part);
         }
         let whole = take(2 * PART, SLAB).expect("two neighbours");
         assert_eq!((whole.base.load(Relaxed), whole.bytes.load(Relaxed)), (base, 2 * PART));
         assert!(!whole.grow(4 * PART, SLAB), "its parts may be mappings apart");
-        keep(whole);
+        put(whole);
         let third = take(2 * PART / 3, SLAB).expect("a part of it");
         assert_eq!((third.base.load(Relaxed), third.bytes.load(Relaxed)), (base, 2 * PART / 3));
         assert_eq!(extent().kept, 2 * PART - 2 * PART / 3);
         assert!(!third.grow(PART, SLAB), "a part of what was joined");
-        keep(third);
-        assert_ne!(release(Purge::All), 0);
+        put(third);
+        assert_ne!(unmap(Purge::All), 0);
         assert_eq!(extent(), Extent::default());
     }
 }

@@ -10,10 +10,8 @@
 //! Where more is used than ever before, attention is demanded too: what lies idle had better go back first. The next time is a
 //! sixteenth further on, so a process whose work changes all the time comes to rest, at the peak that it would have had anyhow.
 
-use hakmem_os::atomic::{
-    AtomicBool, AtomicU32, AtomicUsize,
-    Ordering::{AcqRel, Relaxed},
-};
+use crate::base::demand::{self, LIMIT, NEW_PEAK};
+use hakmem_os::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// A limit that there is not.
 pub const NONE: usize = usize::MAX;
@@ -34,13 +32,6 @@ static REFUSALS: AtomicUsize = AtomicUsize::new(0);
 static MARK: AtomicUsize = AtomicUsize::new(64 << 20);
 /// How far a new peak is from the one before it, as a part of that.
 const STEP: usize = 16;
-
-/// Somebody has to see to a limit.
-pub const LIMIT: u32 = 1;
-/// Somebody has to see to it that the peak is no higher than it must be.
-pub const NEW_PEAK: u32 = 2;
-/// What is demanded.
-static DEMAND: AtomicU32 = AtomicU32::new(0);
 
 /// Notes `bytes` mapped.
 pub fn grow(bytes: usize) {
@@ -77,7 +68,7 @@ pub fn note_use() {
     }
     if used > MARK.load(Relaxed) {
         MARK.fetch_max(used + used / STEP, Relaxed);
-        demand(NEW_PEAK);
+        demand::note(NEW_PEAK);
     }
 }
 
@@ -85,7 +76,7 @@ pub fn note_use() {
 fn note_above() {
     if !ABOVE.swap(true, Relaxed) {
         CROSSINGS.fetch_add(1, Relaxed);
-        demand(LIMIT);
+        demand::note(LIMIT);
     }
 }
 
@@ -151,20 +142,4 @@ pub fn crossings() -> usize {
 /// How often the hard limit refused something; one allocation may be refused several times.
 pub fn refusals() -> usize {
     REFUSALS.load(Relaxed)
-}
-
-/// Asks for attention: the next slow path of an allocation sees to it.
-pub fn demand(what: u32) {
-    DEMAND.fetch_or(what, Relaxed);
-}
-
-/// Whether attention is asked for. One load; read on slow paths.
-#[inline]
-pub fn demanded() -> bool {
-    DEMAND.load(Relaxed) != 0
-}
-
-/// Takes what is demanded, which one thread gets.
-pub fn take_demand() -> u32 {
-    DEMAND.swap(0, AcqRel)
 }

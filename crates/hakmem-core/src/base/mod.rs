@@ -2,6 +2,7 @@
 
 pub mod sizes;
 pub mod sync;
+pub mod demand;
 pub mod accounting;
 pub mod guard;
 pub mod foreign;

@@ -107,7 +107,7 @@ pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 /// A block of `class` from this thread's run, or from behind it; the flag says whether it is zero.
 #[inline]
 fn supply(class: usize) -> Option<(usize, bool)> {
-    pressure::attended(|| match Heap::for_slow_path() {
+    pressure::allocate_or_retry(|| match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
         None => ownership::borrow(|heap| heap.supply(class)),
     })
@@ -165,7 +165,7 @@ impl Heap {
 /// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
 #[cold]
 fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
-    if has_place(size, align) { pressure::attended(|| allocate_big_once(size, align, zeroed)) } else { None }
+    if has_place(size, align) { pressure::allocate_or_retry(|| allocate_big_once(size, align, zeroed)) } else { None }
 }
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {

@@ -72,6 +72,13 @@ impl Heap {
         granted
     }
 
+    /// Sells what `class` has bought. The caller gives back what was kept by it.
+    pub(super) fn sell(&self, class: usize) {
+        let bytes = usize::from(self.lanes[class].bought.replace(0)) * span_bytes(class);
+        self.budget.bought.set(self.budget.bought.get() - bytes);
+        BOUGHT.fetch_sub(bytes, Relaxed);
+    }
+
     /// Sells all. The caller gives back what was kept by it.
     pub(super) fn sell_all(&self) {
         self.lanes.iter().for_each(|lane| lane.bought.set(0));

@@ -40,9 +40,14 @@ impl Heap {
 
 impl Locked<'_> {
     /// Puts blocks of a settled bin back into their spans, latest first, `most` at most. By the owner, or by who acts as the owner.
-    fn put_back(&self, class: usize, most: u32) {
+    pub(super) fn put_back(&self, class: usize, most: u32) {
+        self.put_back_list(class, self.heap.bins[class].head.swap(0, Relaxed), most);
+    }
+
+    /// The same for a list that was taken off the bin, and is the whole of it.
+    pub(super) fn put_back_list(&self, class: usize, list: usize, most: u32) {
         let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
-        let (mut block, mut taken, mut put, mut astray) = (bin.head.swap(0, Relaxed), 0_u32, 0_u32, false);
+        let (mut block, mut taken, mut put, mut astray) = (list, 0_u32, 0_u32, false);
         let entry = entry_for(self.heap.anchor(), class);
         while block != 0 && taken < most {
             // Where a span was retired since, the block was freed twice.

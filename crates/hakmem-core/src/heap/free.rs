@@ -8,6 +8,7 @@ use super::entry::{anchor_in, bin_distance, class_in, is_small};
 use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse::{self, is_free, name_misuse};
+use super::pressure;
 use super::refill;
 use crate::backend::large;
 use crate::backend::medium;
@@ -105,6 +106,7 @@ unsafe extern "C" fn free_cold(block: *mut u8) {
             if let Some(heap) = heap {
                 heap.tick(refill::BIG);
             }
+            pressure::answer_quiet_demand();
         }
         None => {
             if let Some(heap) = heap {

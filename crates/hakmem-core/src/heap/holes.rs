@@ -70,16 +70,16 @@ impl Heap {
         let pages = locked.open_holes(span);
         if pages != 0 {
             drop(locked);
-            self.give_back(&[(span, pages)]);
+            self.purge_holes(&[(span, pages)]);
         }
     }
 
     /// Gives back the pages of spans of this heap in which gaps were begun, and ends that. Of some there may be none.
-    fn give_back(&self, begun: &[(&'static Span, Pages)]) {
+    fn purge_holes(&self, begun: &[(&'static Span, Pages)]) {
         for (span, pages) in begun {
             let Some(segment) = segment::containing(span.base()) else { continue };
             for (first, count) in runs(*pages) {
-                segment.give_back(span.base() + first * PAGE, count * PAGE);
+                segment.purge_range(span.base() + first * PAGE, count * PAGE);
             }
         }
         let locked = self.lock_as_visitor();
@@ -112,7 +112,7 @@ impl Heap {
                 }
                 drop(locked);
                 pages += begun.iter().map(|(_, pages)| pages.count_ones() as usize).sum::<usize>();
-                self.give_back(&begun);
+                self.purge_holes(&begun);
             }
         }
     }

@@ -85,6 +85,10 @@ pub struct Lane {
     pub(crate) granted: Owned<AtomicU32>,
     /// Blocks the bin may hold.
     pub(crate) limit: Owned<AtomicU32>,
+    /// What `aging` saw the last time: blocks in the bin, blocks popped in all, and blocks pushed or carved in all.
+    pub(super) aged_held: Cell<u32>,
+    pub(super) aged_popped: Cell<u32>,
+    pub(super) aged_others: Cell<u32>,
     /// Spans with blocks to give; under the lock.
     pub(crate) partial: SpanList,
     /// Blocks that the heap's listed spans hold: on their lists, in holes, and not yet carved. Under the lock.
@@ -141,10 +145,8 @@ pub(crate) struct MediumCache {
     /// Blocks of one slab, of two, and so on.
     pub(super) rows: [MediumRow; MEDIUM_ROWS],
     pub(super) bytes: Counter,
-    /// Whether it was used since the pass that was seen last.
+    /// Whether it was used since the caches were aged last.
     pub(super) used: Cell<bool>,
-    /// When that pass was made.
-    pub(super) seen: Cell<u32>,
 }
 
 pub(super) const MEDIUM_ROWS: usize = MEDIUM_MAX / SLAB;
@@ -220,6 +222,8 @@ pub struct Heap {
     pub(crate) bins: [Bin; CLASSES],
     pub(crate) lanes: [Lane; CLASSES],
     pub(crate) medium_cache: MediumCache,
+    /// The pass of the decay after which the caches were aged last.
+    pub(super) aged: Cell<u32>,
 }
 
 const SHARED_BYTES: usize = 96 + size_of::<Budget>() + REMOTE_LISTS * size_of::<RemoteList>() + 2 * size_of::<Tally>();

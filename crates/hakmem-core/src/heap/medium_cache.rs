@@ -21,7 +21,6 @@ use crate::backend::medium;
 use crate::backend::span::Span;
 use crate::base::sizes::SLAB;
 use crate::policy;
-use crate::reclaim::decay;
 
 /// What any shelf may hold, in bytes.
 const LEAST: usize = 256 << 10;
@@ -137,10 +136,9 @@ impl Heap {
         }
     }
 
-    /// Clears the shelf if it was not used since the pass before the last.
+    /// Flushes the medium cache if it was not used since the last time.
     pub(super) fn age_medium_cache(&self) {
-        let pass = decay::last_pass() as u32;
-        if self.medium_cache.seen.replace(pass) != pass && !self.medium_cache.used.replace(false) {
+        if !self.medium_cache.used.replace(false) {
             self.flush_medium_cache();
         }
     }

@@ -19,6 +19,7 @@ mod holes;
 mod remote;
 mod medium_cache;
 mod flush;
+mod aging;
 mod refill;
 mod fork;
 mod ownership;
@@ -41,7 +42,7 @@ pub use layout::{Big, Heap, Status};
 pub use lookup::usable_size;
 pub use misuse::{look_through_bins, name_misuse};
 pub use ownership::start;
-pub use pressure::attend;
+pub use pressure::answer_demand;
 pub use realloc::{reallocate, reallocate_if_live, stays};
 pub use trim::{collect, trim};
 

@@ -8,9 +8,10 @@ use super::fork;
 use super::layout::{Heap, Status};
 use super::registry;
 use super::this_thread;
+use crate::base::demand;
 use crate::base::sizes::CLASSES;
 use crate::base::wake_up;
-use crate::reclaim::decay;
+use crate::reclaim;
 use core::ffi::c_void;
 use hakmem_os::atomic::{
     Ordering::{Relaxed, Release, SeqCst},
@@ -97,7 +98,8 @@ unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let left = heap.0;
     drop(heap);
     registry::put_into_pool(left);
-    decay::after_thread();
+    demand::note(demand::THREAD_ENDED);
+    reclaim::answer(demand::take(demand::QUIET));
 }
 
 impl Heap {
@@ -141,6 +143,7 @@ impl Heap {
         compiler_fence(SeqCst);
         if self.status() != Status::Owned || slot::heap() == 0 {
             self.come_back();
+            self.age_if_due();
         }
         Some(SlowPath(self))
     }

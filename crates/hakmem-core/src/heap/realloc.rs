@@ -116,6 +116,6 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         tally.add_bytes(usable_of(now));
         tally.sub_bytes(old);
     });
-    pressure::attend();
+    pressure::answer_demand();
     Some(now)
 }

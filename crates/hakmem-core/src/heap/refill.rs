@@ -11,13 +11,13 @@ use super::layout::{Heap, Locked};
 use crate::backend::availability;
 use crate::backend::slabs;
 use crate::backend::span::{Span, next_of, set_next};
+use crate::base::demand;
 use crate::base::guard::{Place, Wrong};
 use crate::base::sizes::{BLOCK_SIZE, SMALL_MAX, SPAN_BLOCKS, SPAN_SLABS};
 use crate::base::wake_up;
 use crate::map::page_map;
 use crate::policy;
 use crate::reclaim::decay;
-use crate::reclaim::purge_lock;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::cpu::prefetch;
 
@@ -158,15 +158,12 @@ impl Heap {
             }
             wake_up::ring();
         }
-        // Much falls idle in a moment, and big blocks end soon after it where a program turns to other work.
-        if (is_full || length == BIG && decay::much_is_idle())
-            && decay::is_due()
-            && let Some(_turn) = purge_lock::take()
-        {
-            decay::see_to_it();
+        // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
+        if (is_full || length == BIG && decay::much_is_idle()) && decay::is_due() {
+            demand::note(if is_full { demand::TIME } else { demand::IDLE });
         }
         if is_full {
-            self.age_medium_cache();
+            self.age_if_due();
         }
     }
 }

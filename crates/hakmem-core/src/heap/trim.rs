@@ -5,7 +5,7 @@ use super::access::SlowPath;
 use super::holes;
 use super::layout::Heap;
 use crate::base::wake_up;
-use crate::reclaim::limits;
+use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
 
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
@@ -13,10 +13,10 @@ use crate::reclaim::purge_lock;
 pub fn trim() -> bool {
     let mine = flush();
     wake_up::ask();
-    let _turn = purge_lock::wait();
+    let _lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
-    limits::ease()
+    everything()
 }
 
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something

@@ -12,10 +12,9 @@
 //! # Safety
 //! Records and snapshots come from `meta` and are never unmapped. The program's function is called as it asked for.
 
-use crate::backend::large_cache;
-use crate::backend::purge::Purge;
-use crate::backend::slabs;
+use super::purge::everything;
 use crate::base::accounting::{self, NONE};
+use crate::base::demand;
 use crate::base::wake_up;
 use crate::map::metadata;
 use crate::policy::{self, Snapshot};
@@ -136,10 +135,10 @@ pub fn follow() {
     if reached().is_none() {
         return relax();
     }
-    ease();
+    everything();
     tighten();
     if is_past(&LAST_TOLD, now, SECOND) {
-        accounting::demand(accounting::LIMIT);
+        demand::note(demand::LIMIT);
     }
 }
 
@@ -185,7 +184,7 @@ fn note_system(reading: &Reading) {
     let reached = used > limit || threshold != 0 && pressure > threshold;
     if reached && !SYSTEM_REACHED.swap(true, Relaxed) {
         SYSTEM_TIMES.fetch_add(1, Relaxed);
-        accounting::demand(accounting::LIMIT);
+        demand::note(demand::LIMIT);
     } else if !reached {
         SYSTEM_REACHED.store(false, Relaxed);
     }
@@ -194,13 +193,6 @@ fn note_system(reading: &Reading) {
 fn system() -> Reading {
     let [high, max, limit, used, pressure] = SYSTEM.each_ref().map(|place| place.load(Relaxed));
     Reading { high, max, limit, used, pressure }
-}
-
-/// Gives all free memory back to the system; whether there was any, be it address space alone.
-pub fn ease() -> bool {
-    let mapped = accounting::now();
-    let bytes = slabs::purge(Purge::All) + large_cache::release(Purge::All);
-    bytes != 0 || accounting::now() < mapped
 }
 
 /// The policy that was in force, and the same with short caches: made once.
@@ -279,7 +271,7 @@ pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
     let known = core::iter::successors(newest, |record| record.older).find(same);
     let placed = || remember(call, argument, newest);
     let placed_in_room_made = || {
-        ease();
+        everything();
         placed()
     };
     let Some(record) = known.or_else(placed).or_else(placed_in_room_made) else { return false };

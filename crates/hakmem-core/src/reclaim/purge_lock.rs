@@ -1,7 +1,7 @@
-//! The turn: one thread at a time gives memory back, be it the scavenger, a slow path or `malloc_trim`.
+//! The purge lock: one thread at a time gives memory back, be it the scavenger, the end of a slow path or `malloc_trim`.
 //!
-//! A pass that finds the turn taken is left out, since somebody makes one. Who was asked to give everything back waits: what
-//! another thread is giving back at the moment belongs to that thread, and is gone only when it is done.
+//! A pass that finds the lock taken is left out, since whoever holds it makes one. `malloc_trim` waits: what another thread is giving back
+//! at the moment is in that thread's hands, and is gone only when that is done.
 
 use hakmem_os::atomic::{
     AtomicU32,
@@ -9,21 +9,21 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::futex;
 
-/// How long is waited for the turn. It can be this thread's own, in a signal handler: then nothing would end the wait.
+/// How long to wait for the lock. This thread itself can have it, in a signal handler: then nothing would end the wait.
 const LONGEST_WAIT_MS: u64 = 1000;
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// Whoever has this gives memory back.
-pub struct Turn(());
+/// Whoever has this may give memory back.
+pub struct PurgeLock(());
 
-/// Takes the turn if nobody has it.
-pub fn take() -> Option<Turn> {
-    TAKEN.compare_exchange(0, 1, AcqRel, Relaxed).is_ok().then_some(Turn(()))
+/// Takes the lock if nobody has it.
+pub fn take() -> Option<PurgeLock> {
+    TAKEN.compare_exchange(0, 1, AcqRel, Relaxed).is_ok().then_some(PurgeLock(()))
 }
 
-/// Waits for the turn; `None` if that took too long.
-pub fn wait() -> Option<Turn> {
+/// Waits for the lock; `None` if that took too long.
+pub fn wait() -> Option<PurgeLock> {
     (0..LONGEST_WAIT_MS).find_map(|_| {
         take().or_else(|| {
             futex::doze(&TAKEN, 1, Some(1));
@@ -32,12 +32,12 @@ pub fn wait() -> Option<Turn> {
     })
 }
 
-/// In a child just forked, where whoever had the turn is no more.
+/// In a child just forked, where whoever had the lock is no more.
 pub fn after_fork_in_child() {
     TAKEN.store(0, Relaxed);
 }
 
-impl Drop for Turn {
+impl Drop for PurgeLock {
     fn drop(&mut self) {
         TAKEN.store(0, Release);
     }
@@ -49,7 +49,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn one_has_the_turn_and_who_waits_gets_it() {
+    fn one_thread_has_the_lock_and_one_that_waits_gets_it() {
         let mine = wait().expect("nobody has it");
         assert!(take().is_none());
         thread::scope(|scope| {
@@ -59,7 +59,7 @@ mod tests {
         });
         let mine = take().expect("it was given up");
         after_fork_in_child();
-        assert!(take().is_some(), "who had it is not there");
+        assert!(take().is_some(), "whoever had it is not there");
         drop(mine);
     }
 }

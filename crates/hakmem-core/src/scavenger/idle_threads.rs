@@ -59,6 +59,9 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
             found.taken += 1;
         } else if heap.status() == Status::Owned {
             found.left += 1;
+            if !wanted && let Some(memory) = memory {
+                wake_up::look(|| heap.call_to_slow_path(memory));
+            }
         }
     }
     found
@@ -114,6 +117,17 @@ impl Heap {
         locked.empty();
         self.start_small();
         true
+    }
+
+    /// Lets the next call of this heap's thread, which is awake, take a slow path: there it gives back what it does not use.
+    fn call_to_slow_path(&self, memory: &Memory) {
+        // While the lock is held the thread does not come past its exit hook, so its slot is where it was.
+        let Some(_locked) = self.try_lock() else { return };
+        let place = self.place.load(Relaxed);
+        if place != 0 && self.status() == Status::Owned && !self.busy.load(Relaxed) {
+            // SAFETY: as in `take`; a thread that runs finds its heap by the third word.
+            unsafe { memory.clear(place, self.anchor()) };
+        }
     }
 
     /// Puts the heap of a thread that is gone back into the pool, if it is still that thread's; whether it did.

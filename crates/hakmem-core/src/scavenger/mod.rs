@@ -15,11 +15,12 @@ pub use idle_threads::{Found, take_from};
 
 use crate::backend::availability;
 use crate::backend::large_cache;
+use crate::base::demand;
 use crate::base::wake_up;
 use crate::heap;
 use crate::map::metadata;
 use crate::policy;
-use crate::reclaim::decay;
+use crate::reclaim;
 use crate::reclaim::limits;
 use crate::reclaim::purge_lock;
 use hakmem_os::task::Memory;
@@ -72,18 +73,18 @@ extern "C" fn run() -> ! {
         }
         wake_up::listen();
         let asked = wake_up::asked();
-        let turn = if asked.is_some() { purge_lock::wait() } else { purge_lock::take() };
-        if turn.is_none() && asked.is_none() {
+        let lock = if asked.is_some() { purge_lock::wait() } else { purge_lock::take() };
+        if lock.is_none() && asked.is_none() {
             continue;
         }
         if memory.is_some() {
             limits::look_if_due();
         }
-        if turn.is_some() && decay::see_to_it() {
+        if lock.as_ref().is_some_and(|lock| reclaim::answer_holding(lock, demand::TIME)) {
             heap::open_holes(false);
         }
         let heaps = idle_threads::take_from(memory.as_ref(), asked.is_some());
-        drop(turn);
+        drop(lock);
         if let Some(number) = asked {
             wake_up::answer(number);
         }

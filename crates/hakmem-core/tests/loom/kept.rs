@@ -56,10 +56,10 @@ fn what_is_unmapped_is_in_nobodys_hands() {
     explore("kept, one frees and one gives all back", 2, || {
         let block = Block::new(2 * MIB);
         let other = spawn(move || block.free());
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
         other.join();
         check_sums(0);
-        large_cache::release(Purge::All);
+        large_cache::unmap(Purge::All);
         assert_eq!(large_cache::extent(), large_cache::Extent::default());
     });
 }

@@ -1,27 +1,22 @@
-//! Models: the allocator's own code under the model checker `loom`, which runs it once for each order in which the operations of its
-//! threads can happen. Compiled under `cfg(loom)` only.
+//! Models: the words that threads share, as the model checker `loom` sees them. Compiled under `cfg(loom)` only.
 //!
-//! **Atomics.** loom has atomics of its own. They are larger than a word, cannot be made in a constant, and are not valid as zero bytes.
-//! So each word keeps its place and size in memory, and a table maps its address to a loom atomic, which stands for the word in the
-//! current execution. The loom atomic is made when the word is first used, with the value that is in memory; the memory itself is never
-//! written. So statics and descriptors made of zero bytes work as they are, and each execution begins anew.
+//! loom has atomics of its own, which are larger, cannot be made in a constant and are not valid as zero bytes. So each word
+//! keeps its place and its size here, and its address names a loom atomic that stands for it in the execution at hand: made when
+//! the word is first used, with the value that is in memory, which never changes. Statics and descriptors made of zero bytes
+//! therefore work as they are, and each execution begins anew. Plain memory, cells and links in free blocks, is really written,
+//! and its address names a loom cell that notices when two threads touch it without an order between them.
 //!
-//! **Plain memory**, such as cells and links in free blocks, is really written. A table maps each address to a loom cell, which notices
-//! when two threads access it without an order between the two.
+//! loom wants the making of an atomic to come before each use of it, in the sense of the memory model. A word that was there
+//! before the threads began is therefore made before they begin: a first run, one thread after the other and without loom's
+//! atomics, learns which words there are. A word in memory that is mapped later is made by the thread that maps it, and must be
+//! handed to other threads properly: loom says so where it is not.
 //!
-//! **When atomics are made.** loom requires that making an atomic happens before each use of it, in the sense of the memory model. So a
-//! word that exists before the threads begin is made before they begin. A first run learns which words these are: it runs the threads
-//! one after the other, without loom's atomics. A word in memory that is mapped later is made by the thread that maps the memory. That
-//! thread must publish the word to other threads with a proper order; loom reports it otherwise.
-//!
-//! **The kernel** is a fake. It maps memory from one range, upwards, and maps no address twice in an execution, so that an access to
-//! unmapped memory is noticed.
-//!
-//! It relies on `kernel` for putting the fake in its place.
+//! The kernel is a fake one: memory comes from one range, address by address, and none is used twice in an execution, so that
+//! touching what was unmapped is noticed.
 //!
 //! # Safety
-//! loom runs the threads of a model in turn on one real thread, so no two threads use `WORLD` at once. The wrappers are transparent, so
-//! a reference to a wrapper is a reference to the word of `core` inside.
+//! loom runs the threads of a model in turn on one real thread, so what is in `WORLD` is never used by two at once. The wrappers
+//! are transparent, so a reference to one is one to the word of `core` inside.
 
 mod fake;
 mod futex;
@@ -50,14 +45,14 @@ pub use words::{
 
 pub(crate) use futex::futex;
 
-/// What the real thread is doing at present.
+/// What the real thread is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// It is outside a model. Words are accessed in memory.
+    /// Something outside of a model: words are what they are in memory.
     Plain,
-    /// It learns which words there are. Words are accessed in memory.
+    /// The run that learns which words there are, in memory too.
     Learning,
-    /// It explores an execution. Words are accessed in loom.
+    /// An execution.
     Exploring,
 }
 
@@ -65,8 +60,7 @@ enum Mode {
 const ARENA: usize = 256 << 20;
 const SEGMENT: usize = 2 << 20;
 
-/// A word that exists before the threads begin: its value at that time, how to make the loom atomic for it, and how to restore the
-/// value in memory.
+/// A word that was there before the threads began: its value then, and how to make loom's atomic for it, or put the value back.
 #[derive(Clone, Copy)]
 struct Known {
     make: fn(usize),
@@ -81,7 +75,7 @@ struct World {
     u64s: HashMap<usize, Rc<modelled::AtomicU64>>,
     usizes: HashMap<usize, Rc<modelled::AtomicUsize>>,
     isizes: HashMap<usize, Rc<modelled::AtomicIsize>>,
-    /// The threads that loaded a word, and the object that each one's loads touch.
+    /// The threads that loaded a word, and what their loads touch.
     loads: HashMap<usize, Vec<(ThreadId, Rc<loom::sync::Condvar>)>>,
     cells: HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>,
     beds: HashMap<usize, Rc<futex::Bed>>,
@@ -89,11 +83,11 @@ struct World {
     slots: HashMap<ThreadId, usize>,
     at_exit: Option<unsafe extern "C" fn(*mut core::ffi::c_void)>,
     arena: usize,
-    /// The address of the next mapping.
+    /// Where the next mapping is.
     top: usize,
-    /// The value of `top` when the first thread began.
+    /// What was mapped before the first thread began.
     sealed: Option<usize>,
-    /// How many threads there are besides the first.
+    /// Threads beside the first.
     running: usize,
     unmapped: Vec<Range<usize>>,
     micros: u64,
@@ -123,7 +117,7 @@ impl World {
         }
     }
 
-    /// Forgets the last execution.
+    /// Forgets the execution before.
     fn begin(&mut self, mode: Mode) {
         self.mode = mode;
         self.bools.clear();
@@ -166,11 +160,10 @@ fn mode() -> Mode {
     world(|world| world.mode)
 }
 
-/// Explores `run`: runs it once for each order in which the operations of its threads can happen. At most `preemptions` times in each
-/// execution, a thread is interrupted that could go on; `LOOM_MAX_PREEMPTIONS` sets another number. Prints how many executions there
-/// were.
+/// Explores `run`, once for each order that its threads' operations can come in, with at most `preemptions` switches away from a
+/// thread that could go on; `LOOM_MAX_PREEMPTIONS` says another number. Prints how many executions there were.
 pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
-    // The run that learns changes statics in memory, and restores them afterwards.
+    // The run that learns changes statics in memory, and puts them back.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     kernel::replace(Some(&fake::KERNEL));
@@ -180,7 +173,7 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.max_branches = builder.max_branches.max(100_000);
     let mut learning = loom::model::Builder::new();
-    // One execution: loom checks its limits before each execution whose number is a multiple of the interval.
+    // One execution: the limits are looked at before each one whose number this divides.
     (learning.checkpoint_interval, learning.max_permutations) = (2, Some(2));
     learning.max_branches = builder.max_branches;
     let learn = run.clone();
@@ -188,7 +181,7 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
         world(|world| world.begin(Mode::Learning));
         learn();
     });
-    // Words in memory that a thread maps are made when it maps the memory.
+    // What threads mapped themselves is made when they map it.
     let sealed = world(|world| {
         world.mode = Mode::Plain;
         let arena = world.arena..world.arena + ARENA;
@@ -211,7 +204,7 @@ pub fn explore(name: &str, preemptions: usize, run: impl Fn() + Send + Sync + 's
     eprintln!("{name}: {count} executions explored, at most {bound} preemptions each");
 }
 
-/// Makes loom's atomics for the known words at the addresses that are wanted.
+/// Makes the words that are known to be at these addresses.
 fn make_known(wanted: impl Fn(usize) -> bool) {
     let known: Vec<_> = world(|world| world.known.iter().map(|(address, known)| (*address, known.make)).collect());
     known.into_iter().filter(|(address, _)| wanted(*address)).for_each(|(address, make)| make(address));
@@ -230,7 +223,7 @@ pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> Thread<T> {
 pub struct Thread<T>(loom::thread::JoinHandle<T>);
 
 impl<T> Thread<T> {
-    /// Waits for the end of the thread, and returns what it returned.
+    /// Waits for its end; what it returned.
     pub fn join(self) -> T {
         let result = self.0.join().expect("no panic");
         world(|world| world.running -= 1);
@@ -238,20 +231,20 @@ impl<T> Thread<T> {
     }
 }
 
-/// Runs a thread to its end while there is no other one, as a part of what happens before the threads of a model.
+/// Runs a thread to its end, while there is no other: a part of what comes before a model's own threads.
 pub fn run_apart(run: impl FnOnce() + 'static) {
     loom::thread::spawn(run).join().expect("no panic");
 }
 
-/// Remembers the function that a thread calls at its end. The model makes the call, by `exit`.
+/// Remembers what a thread calls at its end; a model makes the call.
 pub fn at_exit(call: unsafe extern "C" fn(*mut core::ffi::c_void)) {
     world(|world| world.at_exit = Some(call));
 }
 
-/// Makes the call at the end of this thread, if there is one.
+/// Makes the call that was asked for at the end of this thread.
 pub fn exit(value: usize) {
     if let Some(call) = world(|world| world.at_exit) {
-        // SAFETY: the function that was registered, with the value that it was armed with.
+        // SAFETY: what was registered, with what it was armed with.
         unsafe { call(value as *mut core::ffi::c_void) };
     }
 }

@@ -1,10 +1,8 @@
 //! The atomics and the cell of a model.
 //!
-//! Each is a word of `core` in memory, whose address finds the object of loom that stands for it.
-//!
 //! # Safety
-//! The wrappers are transparent, so a reference to a wrapper is a reference to the word of `core` inside. The address of a wrapper is
-//! in a static or in memory that stays mapped.
+//! The wrappers are transparent, so a reference to one is one to the word of `core` inside; an address of one is that of a static
+//! or of memory that stays mapped.
 
 use super::{Known, Mode, mode, world};
 use core::cell::Cell as PlainCell;
@@ -16,10 +14,10 @@ use loom::sync::atomic as modelled;
 use std::rc::Rc;
 use std::vec::Vec;
 
-/// Tells loom about orders that it would miss. loom remembers only the last access to a word, so a thread that loads and then writes
-/// hides an earlier load of another thread. Therefore each load also touches an object that belongs to the thread and the word, and
-/// each write touches the objects of all other threads that loaded the word. The objects are conditions that no thread waits for: to
-/// notify one is a step for loom, and orders nothing.
+/// Where loom is to consider another order, which it would not see by itself: it remembers the last access to a word only, so that a
+/// thread that loads and then writes hides a load of another thread in front of these. So each load also touches an object of
+/// its own, and each write those of the loads of other threads. A condition that nobody waits for is such an object: to notify
+/// it is a step, and orders nothing.
 fn note_access(address: usize, is_load: bool) {
     if world(|world| world.running == 0) {
         return;
@@ -35,7 +33,7 @@ fn note_access(address: usize, is_load: bool) {
     steps.iter().for_each(|step| step.notify_one());
 }
 
-/// Defines an atomic with its table of loom atomics.
+/// A word with its own way to loom.
 macro_rules! atomic {
     ($name:ident, $value:ty, $map:ident) => {
         /// The word of `core` by this name, modelled.
@@ -50,7 +48,7 @@ macro_rules! atomic {
         }
 
         impl $name {
-            /// An atomic with this value.
+            /// A word with this value.
             pub const fn new(value: $value) -> $name {
                 $name(plain::$name::new(value))
             }
@@ -82,7 +80,7 @@ macro_rules! atomic {
             }
 
             fn make(address: usize) {
-                // SAFETY: the address of such an atomic, in a static or in memory that stays mapped.
+                // SAFETY: the address of such a word, in a static or in memory that stays mapped.
                 let value = unsafe { &*(address as *const plain::$name) }.load(Ordering::Relaxed);
                 let made = Rc::new(modelled::$name::new(value));
                 world(|world| world.$map.insert(address, made));
@@ -115,7 +113,7 @@ macro_rules! atomic {
                 }
             }
 
-            /// As in `core`, but it fails only if the value is another one.
+            /// As in `core`, but that it fails only where the value is another one.
             pub fn compare_exchange_weak(
                 &self,
                 old: $value,
@@ -141,7 +139,7 @@ macro_rules! atomic {
     };
 }
 
-/// Adds the operations that only numbers have.
+/// What numbers have beyond that.
 macro_rules! number {
     ($name:ident, $value:ty) => {
         impl $name {
@@ -272,7 +270,7 @@ pub fn fence(order: Ordering) {
     }
 }
 
-/// Does nothing, since no signal interrupts the threads of a model.
+/// Nothing: the threads of a model are not interrupted by signals.
 pub fn compiler_fence(_: Ordering) {}
 
 fn cell_at(address: usize) -> Option<Rc<loom::cell::UnsafeCell<()>>> {
@@ -303,7 +301,7 @@ pub fn note_write(address: usize) {
     }
 }
 
-/// The cell of `core` by this name, modelled: a model fails where two threads access it without an order between them.
+/// The cell of `core` by this name, which notices threads that touch it at the same time.
 #[repr(transparent)]
 #[derive(Default)]
 pub struct Cell<T>(PlainCell<T>);

@@ -190,7 +190,7 @@ impl Segment {
     }
 
     /// Gives the pages of a range back, of which nobody needs the contents; false where the kernel refuses.
-    pub fn give_back(&self, at: usize, bytes: usize) -> bool {
+    pub fn purge_range(&self, at: usize, bytes: usize) -> bool {
         if self.huge.swap(false, Relaxed) {
             // Else the hole would be filled again, or go back to the system only when that is short of memory.
             // SAFETY: what lies in the range keeps the segment mapped, and its contents are free blocks only.

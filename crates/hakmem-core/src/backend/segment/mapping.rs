@@ -152,7 +152,7 @@ impl Segment {
             let slabs = (claimed >> first).trailing_ones() as usize;
             let run = Run { segment: self, first, slabs, zero: false, resident: true };
             claimed &= !mask(first, slabs);
-            if run.give_back() {
+            if run.purge() {
                 purged += slabs * SLAB;
             }
         }
@@ -170,15 +170,15 @@ impl Run {
     /// The same for slabs that the page map says are free already.
     pub fn release_marked(self) {
         if availability::must_purge(self.slabs) {
-            self.give_back();
+            self.purge();
         } else {
             self.segment.release(mask(self.first, self.slabs), true);
         }
     }
 
     /// Purges the slabs, then releases them; false if the kernel refused and they are still dirty.
-    fn give_back(self) -> bool {
-        let purged = self.segment.give_back(self.base(), self.slabs * SLAB);
+    fn purge(self) -> bool {
+        let purged = self.segment.purge_range(self.base(), self.slabs * SLAB);
         if purged {
             accounting::give(self.slabs * SLAB);
         }

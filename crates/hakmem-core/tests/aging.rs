@@ -1,0 +1,88 @@
+//! What an awake thread caches and does not use goes back, whatever the order of its frees.
+//!
+//! One test in a process of its own, since the clock is turned by hand.
+//!
+//! # Safety
+//! Blocks are freed once, and not used after that.
+
+mod clock;
+mod common;
+
+use hakmem_core::base::demand;
+use hakmem_core::base::sizes::class_of;
+use hakmem_core::{debug, heap, policy, reclaim, scavenger, stats};
+use hakmem_os::kernel::replace;
+use hakmem_os::task::Memory;
+
+const SIZE: usize = 224;
+const BLOCKS: usize = 30_000;
+
+fn allocate(size: usize) -> usize {
+    let block = heap::allocate(size) as usize;
+    assert_ne!(block, 0);
+    block
+}
+
+fn free(block: usize) {
+    // SAFETY: a live block, forgotten here.
+    unsafe { heap::free(block as *mut u8) };
+}
+
+fn spans(size: usize) -> u64 {
+    let row = stats::row(class_of(size));
+    row.spans_taken - row.spans_retired
+}
+
+/// Moves every item to a place of a fixed, random order.
+fn shuffle(items: &mut [usize]) {
+    let mut state = 88_172_645_463_325_252_u64;
+    for at in (1..items.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        items.swap(at, state as usize % (at + 1));
+    }
+}
+
+/// A pass of the decay and a look of the scavenger at all threads, of which this one is awake: between two looks it makes a few calls,
+/// all of which the fast paths answer but for the first.
+fn pass(memory: &Memory, size: usize) {
+    clock::turn(policy::current().decay_ms);
+    reclaim::answer(demand::TIME);
+    scavenger::take_from(Some(memory), false);
+    for _ in 0..5 {
+        free(allocate(size));
+    }
+}
+
+#[test]
+fn a_thread_that_is_awake_gives_back_what_it_does_not_use() {
+    replace(Some(&clock::KERNEL));
+    let memory = Memory::open().expect("a file of the kernel");
+    let mut blocks: Vec<usize> = (0..BLOCKS).map(|_| allocate(SIZE)).collect();
+    let most = spans(SIZE);
+    shuffle(&mut blocks);
+    // A few blocks stay in use: with the last one a bin may give back everything at once.
+    let live = blocks.split_off(BLOCKS - 3);
+    blocks.into_iter().for_each(free);
+    assert!(spans(SIZE) > most / 4, "a bin keeps its oldest blocks, and these lie in {} of {most} spans", spans(SIZE));
+
+    // Another class is in use.
+    (0..4).for_each(|_| pass(&memory, 48));
+    assert!(spans(SIZE) <= 3, "{} spans for three blocks of a class that was not used for two passes", spans(SIZE));
+
+    // The same class is in use, but for a few blocks only.
+    let mut blocks: Vec<usize> = (0..BLOCKS).map(|_| allocate(SIZE)).collect();
+    shuffle(&mut blocks);
+    blocks.into_iter().for_each(free);
+    (0..4).for_each(|_| pass(&memory, SIZE));
+    assert!(spans(SIZE) <= 5, "{} spans for a handful of blocks", spans(SIZE));
+    live.into_iter().for_each(free);
+
+    // What is used stays.
+    let refills = stats::row(class_of(48)).refills;
+    (0..20).for_each(|_| pass(&memory, 48));
+    assert!(stats::row(class_of(48)).refills <= refills + 1, "blocks that are used in each pass are not fetched again");
+    common::check_books();
+    debug::validate().expect("a sound heap");
+}
