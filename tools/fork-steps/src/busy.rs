@@ -8,7 +8,8 @@
 //! The unsafe code starts the allocator.
 
 use crate::blocks::{self, Held};
-use crate::child::{self, Way};
+use crate::child::{self, Task, Way};
+use crate::traced::Trial;
 use crate::words::Words;
 use hakmem_core::{debug, process};
 use std::collections::BTreeMap;
@@ -50,23 +51,24 @@ pub struct Counts {
 }
 
 /// Makes children.
-pub fn run(way: Way, counts: Counts, patience: u32) -> Complaints {
+pub fn run(trial: Trial, counts: Counts) -> Complaints {
     let environment = [c"HAKMEM_SCAVENGER=0".as_ptr(), ptr::null()];
     // SAFETY: a terminated array of terminated strings, which outlive the call.
     unsafe { process::begin(environment.as_ptr()) };
     let words = Words::map();
+    let task = Task { way: trial.way, words, sizes: SIZES, patience: trial.patience };
     let office = &Office::open();
     let mut complaints = Complaints::new();
     let mut make = || {
         words.clear();
-        let status = child::make(way, words, SIZES, patience);
+        let status = child::make(task.way, || child::try_heap(&task));
         child::complaint(status, words).into_iter().for_each(|what| *complaints.entry(what).or_default() += 1);
     };
     if counts.busy > 0 {
         thread::scope(|scope| {
             let busy = (0..BUSY).map(|seed| scope.spawn(move || office.work(seed, usize::MAX))).collect();
             // A thread that starts or ends may hold locks of libc, which only `fork` puts right in the child.
-            let changing = (way == Way::Fork).then(|| scope.spawn(|| office.let_threads_come_and_go()));
+            let changing = (task.way == Way::Fork).then(|| scope.spawn(|| office.let_threads_come_and_go()));
             for _ in 0..counts.busy {
                 office.wait_for_work();
                 make();

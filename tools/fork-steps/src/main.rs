@@ -1,14 +1,17 @@
 //! Forks a process at each step of a slow path of the allocator, and tries the child's heap.
 //!
 //! ```text
-//! hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
+//! hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
 //! hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]
 //! ```
 //!
-//! A process runs a scenario on one thread, which this program steps through by ptrace. After each instruction that writes to
-//! memory another thread of that process makes a child, in which the stepped thread is gone, in the middle of what it did. The
-//! child validates its heap, uses it from several threads, frees what the thread had, and validates it again. Where one fails the
-//! program says after which instruction. It ends with status 0 if all children were sound.
+//! A process runs a scenario on one thread, which this program steps through by ptrace; or the scavenger, which that thread starts.
+//! After each instruction that writes to memory another thread of that process makes a child, in which the stepped thread is gone, in
+//! the middle of what it did. The child validates its heap, uses it from several threads, frees what the thread had, and validates
+//! it again. Where one fails the program says after which instruction. It ends with status 0 if all children were sound.
+//!
+//! With `--in-handler` the stepped thread itself makes the child, in a signal handler. The child uses its heap there, returns from the
+//! handler, ends what the thread was doing, and is tried then.
 //!
 //! With `--busy` or `--at-rest` nothing is stepped: so many children are made beside threads that work, or after threads have ended.
 
@@ -24,12 +27,13 @@ mod words;
 
 use busy::Counts;
 use child::Way;
-use scenarios::SCENARIOS;
+use scenarios::{SCENARIOS, Stepped};
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::c_void;
 use std::process::ExitCode;
-use steps::{Effort, Finding};
+use steps::Finding;
+use traced::Trial;
 
 /// Seconds after which a child counts as hanging, if nothing else is said: nothing but a hang explains them.
 const HANGS_AFTER: u32 = 1800;
@@ -38,8 +42,8 @@ const HANGS_AFTER: u32 = 1800;
 const LINES: usize = 6;
 
 struct Options {
-    way: Way,
-    effort: Effort,
+    trial: Trial,
+    every_time: bool,
     only: String,
     /// Children to make where nothing is stepped.
     counts: Counts,
@@ -52,16 +56,13 @@ fn options() -> Option<Options> {
         "clone" => Way::Clone,
         _ => return None,
     };
-    let mut options = Options {
-        way,
-        effort: Effort { every_time: false, patience: HANGS_AFTER },
-        only: String::new(),
-        counts: Counts::default(),
-    };
+    let trial = Trial { way, in_handler: false, patience: HANGS_AFTER };
+    let mut options = Options { trial, every_time: false, only: String::new(), counts: Counts::default() };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--every-time" => options.effort.every_time = true,
-            "--patience" => options.effort.patience = arguments.next()?.parse().ok()?,
+            "--in-handler" => options.trial.in_handler = true,
+            "--every-time" => options.every_time = true,
+            "--patience" => options.trial.patience = arguments.next()?.parse().ok()?,
             "--only" => options.only = arguments.next()?,
             "--busy" => options.counts.busy = arguments.next()?.parse().ok()?,
             "--at-rest" => options.counts.at_rest = arguments.next()?.parse().ok()?,
@@ -73,16 +74,22 @@ fn options() -> Option<Options> {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("usage: hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]");
+        eprintln!(
+            "usage: hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only NAME]"
+        );
         eprintln!("       hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]");
         return ExitCode::FAILURE;
     };
     if options.counts.busy + options.counts.at_rest > 0 {
-        return make(options.way, options.counts, options.effort.patience);
+        return make(options.trial, options.counts);
     }
     let (mut sound, mut children) = (true, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
-        let outcome = steps::run(scenario, options.way, options.effort);
+        // The scavenger gets no signals.
+        if options.trial.in_handler && (scenario.is_part || scenario.stepped != Stepped::Itself) {
+            continue;
+        }
+        let outcome = steps::run(scenario, options.trial, options.every_time);
         println!(
             "{}: {} steps, {} children, {} of them not sound",
             scenario.name,
@@ -101,8 +108,8 @@ fn main() -> ExitCode {
     if sound && children != 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn make(way: Way, counts: Counts, patience: u32) -> ExitCode {
-    let complaints = busy::run(way, counts, patience);
+fn make(trial: Trial, counts: Counts) -> ExitCode {
+    let complaints = busy::run(trial, counts);
     complaints.iter().for_each(|(what, times)| println!("  {times} x {what}"));
     println!("{} children beside busy threads, {} of a process at rest", counts.busy, counts.at_rest);
     if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

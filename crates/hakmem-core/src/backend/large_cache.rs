@@ -42,6 +42,8 @@ pub struct Mapping {
     /// The number of the call that mapped it, also of its parts; [`MIXED`] where it was joined from several, which the kernel
     /// may see apart, and then resizes none.
     origin: AtomicUsize,
+    /// Whether the kernel would not move it: the program may have changed the rights to a part of it, so it serves no second time.
+    torn: AtomicBool,
     /// Passes of the decay that found it kept.
     age: AtomicUsize,
     phase: AtomicU32,
@@ -134,6 +136,7 @@ pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
     let mapping = SPARE.pop().or_else(|| unsafe { metadata::make::<Mapping>() }.inspect(|made| list(made)))?;
     mapping.origin.store(new_origin(), Relaxed);
+    mapping.torn.store(false, Relaxed);
     Some(mapping)
 }
 
@@ -198,7 +201,7 @@ pub fn put(mapping: &'static Mapping) {
     let policy = policy::current();
     mapping.age.store(0, Relaxed);
     let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + mapping.bytes.load(Relaxed) <= policy.retain_bytes;
-    if !(wanted && put_in_slot(mapping)) {
+    if mapping.torn.load(Relaxed) || !(wanted && put_in_slot(mapping)) {
         unmap_or_wait(mapping);
     }
 }
@@ -337,7 +340,10 @@ fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     if mapping.grow(bytes.next_multiple_of(SLAB), SLAB) {
         return Some(mapping);
     }
-    put(mapping);
+    // As old as it was: what is refused must not keep it for ever.
+    if !put_in_slot(mapping) {
+        unmap_or_wait(mapping);
+    }
     None
 }
 
@@ -413,7 +419,13 @@ fn unmap_stuck() -> usize {
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || unmap(Purge::All) != 0 && accounting::take(bytes)
+    accounting::take(bytes) || unmap_for(bytes) && accounting::take(bytes)
+}
+
+/// Unmaps what is kept if that is likely to make room for `bytes`; whether there was something.
+pub fn unmap_for(bytes: usize) -> bool {
+    let kept = KEPT_BYTES.load(Relaxed);
+    kept != 0 && accounting::could_have(bytes, kept) && unmap(Purge::All) != 0
 }
 
 /// Notes bytes mapped for large blocks, which were taken.
@@ -507,6 +519,7 @@ impl Mapping {
             // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
             // place.
             page_map::set(base, 1, entry);
+            self.torn.store(true, Relaxed);
             return false;
         }
         self.base.store(to, Relaxed);

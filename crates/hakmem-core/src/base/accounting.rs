@@ -12,6 +12,7 @@
 
 use crate::base::demand::{self, LIMIT, NEW_PEAK};
 use hakmem_os::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use hakmem_os::vm::{PAGE, Trial, would_map};
 
 /// A limit that there is not.
 pub const NONE: usize = usize::MAX;
@@ -58,6 +59,27 @@ pub fn take(bytes: usize) -> bool {
         REFUSALS.fetch_add(1, Relaxed);
     }
     taken
+}
+
+/// Whether `bytes` more could be had if `given` bytes of what is mapped went back first: so whether that is worth it. What cannot be had
+/// is refused as it stands.
+///
+/// A limit of the system's that counts what is mapped has room for a request, once something went back, if and only if it has room for
+/// the rest of the request now. Two refusals are of another kind: where there are too many mappings no size is granted, and fewer of
+/// them may help; and what is more than the machine has in all is refused, however little of that is in use.
+pub fn could_have(bytes: usize, given: usize) -> bool {
+    if now().saturating_sub(given).min(used()).saturating_add(bytes) > HARD.load(Relaxed) {
+        return false;
+    }
+    let rest = bytes.saturating_sub(given).next_multiple_of(PAGE);
+    if rest == 0 {
+        return true;
+    }
+    if !would_map(rest, Trial::Used) {
+        return !would_map(PAGE, Trial::Used);
+    }
+    let whole = bytes.next_multiple_of(PAGE);
+    would_map(whole, Trial::Used) || !would_map(whole, Trial::Untouched)
 }
 
 /// Demands attention where more is used than the soft limit says, or than ever before. Called when what was taken is there.

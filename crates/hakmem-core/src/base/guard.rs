@@ -76,6 +76,15 @@ pub enum Place {
     Large(usize),
 }
 
+impl Place {
+    /// Bytes of a block there.
+    pub fn bytes(self) -> usize {
+        match self {
+            Place::Small(bytes) | Place::Medium(bytes) | Place::Large(bytes) => bytes,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,7 +101,7 @@ pub enum Wrong {
     /// It is free already; the second is the number of the thread on whose list it stands, 0 if that is not known.
     FreedTwice(Place, u32),
     /// It points so many bytes behind the beginning of a block.
-    Locked(Place, usize),
+    Inside(Place, usize),
     /// No block was handed out there yet.
     NeverHandedOut(Place),
     /// It is no block of that many bytes. It is freed all the same.
@@ -114,7 +123,7 @@ impl fmt::Display for Wrong {
             Wrong::FreedTwice(place, thread) => {
                 write!(f, "{place}, freed twice: thread {thread} has it among its free blocks; ignored")
             }
-            Wrong::Locked(place, bytes) => write!(f, "{bytes} bytes behind the beginning of a {place}; ignored"),
+            Wrong::Inside(place, bytes) => write!(f, "{bytes} bytes behind the beginning of a {place}; ignored"),
             Wrong::NeverHandedOut(place) => write!(f, "{place} that was never handed out; ignored"),
             Wrong::Size(place, size) => write!(f, "{place}, freed as one of {size} bytes; freed all the same"),
             Wrong::Alignment(place, align) => {

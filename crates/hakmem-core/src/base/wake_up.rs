@@ -13,7 +13,7 @@
 use crate::base::accounting;
 use crate::policy;
 use hakmem_os::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 use hakmem_os::{futex, helper};
@@ -41,8 +41,8 @@ const LONGEST_WAIT_MS: u32 = 1000;
 const TRIES_AFTER_END: u32 = 100;
 /// Whether the scavenger is to end.
 static LEAVE: AtomicBool = AtomicBool::new(false);
-/// Whether the program shut itself in behind a filter of system calls, or is about to.
-static SHUT_IN: AtomicBool = AtomicBool::new(false);
+/// How often the program shut itself in behind a filter of system calls, or is about to.
+static SHUT_IN: AtomicUsize = AtomicUsize::new(0);
 /// 1 while the scavenger makes calls that such a filter may answer by ending the program.
 static LOOKING: AtomicU32 = AtomicU32::new(0);
 
@@ -110,7 +110,7 @@ pub fn ask() {
 /// Says that the program is about to shut itself in behind a filter of system calls: from now on the allocator makes no calls but
 /// those by which memory comes and goes, and sleeps. Returns when that is so.
 pub fn shut_in() {
-    SHUT_IN.store(true, SeqCst);
+    SHUT_IN.fetch_add(1, SeqCst);
     for _ in 0..LONGEST_WAIT_MS {
         if LOOKING.load(SeqCst) == 0 {
             return;
@@ -121,18 +121,17 @@ pub fn shut_in() {
 
 /// Makes the `call` by which the program shuts itself in; if it does not `succeed`, all is as before.
 pub fn shut_in_by<T: Copy>(call: impl FnOnce() -> T, succeeded: impl FnOnce(T) -> bool) -> T {
-    let before = is_shut_in();
     shut_in();
     let result = call();
     if !succeeded(result) {
-        SHUT_IN.store(before, SeqCst);
+        SHUT_IN.fetch_sub(1, SeqCst);
     }
     result
 }
 
 /// Whether the program said that it shuts itself in.
 pub fn is_shut_in() -> bool {
-    SHUT_IN.load(SeqCst)
+    SHUT_IN.load(SeqCst) != 0
 }
 
 /// Makes a call that the kernel refuses to a process with more than one thread: the scavenger, if there is one, ends first. The next

@@ -293,14 +293,14 @@ pub fn tell() {
     call(reached().unwrap_or(if soft == NONE { 0 } else { soft }));
 }
 
-/// Tells the program that an allocation is about to fail: at the hard limit, or because the system has no more. Returns
-/// whether it was told, so that trying again makes sense.
+/// Notes that an allocation fails, or would but for the program's function: at the hard limit, or because the system has no more.
+pub fn note_failure(at_limit: bool) {
+    FAILURES.fetch_add(usize::from(at_limit), Relaxed);
+}
+
+/// Tells the program of such a failure. Returns whether it was told, so that trying again makes sense.
 pub fn tell_of_failure(at_limit: bool) -> bool {
-    if !at_limit {
-        return call(0);
-    }
-    FAILURES.fetch_add(1, Relaxed);
-    call(accounting::limits().1)
+    call(if at_limit { accounting::limits().1 } else { 0 })
 }
 
 /// Calls the program's function, unless a call is under way: nothing recurses. Keeps `errno`.
