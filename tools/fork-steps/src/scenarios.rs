@@ -426,7 +426,7 @@ pub static SCENARIOS: &[Scenario] = &[
             start_scavenger();
             thread::spawn(|| {
                 // It may not wait as long as the answer takes here, but what it asked for is done.
-                wake_up::ask();
+                wake_up::request_flush();
                 live_on();
             });
         },

@@ -72,7 +72,7 @@ fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
     }
     let mapping = map_taken(bytes, align, sparse);
     if mapping.is_none() {
-        accounting::give(bytes);
+        accounting::uncharge(bytes);
     }
     mapping
 }

@@ -209,9 +209,9 @@ pub fn put(mapping: &'static Mapping) {
 /// Puts a mapping where requests find it; false if every slot is taken.
 fn put_in_slot(mapping: &'static Mapping) -> bool {
     let new = ptr::from_ref(mapping).cast_mut();
-    // Not relaxed, for `bell`.
+    // Sequentially consistent, as `wake_up` requires.
     KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), SeqCst);
-    wake_up::ring();
+    wake_up::notify();
     for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
             return true;
@@ -419,7 +419,7 @@ fn unmap_stuck() -> usize {
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || unmap_for(bytes) && accounting::take(bytes)
+    accounting::charge(bytes) || unmap_for(bytes) && accounting::charge(bytes)
 }
 
 /// Unmaps what is kept if that is likely to make room for `bytes`; whether there was something.
@@ -431,13 +431,13 @@ pub fn unmap_for(bytes: usize) -> bool {
 /// Notes bytes mapped for large blocks, which were taken.
 pub fn note_mapped(bytes: usize) {
     MAPPED_BYTES.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+    accounting::add_mapped(bytes);
 }
 
 fn note_unmapped(bytes: usize) {
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
-    accounting::shrink(bytes);
-    accounting::give(bytes);
+    accounting::sub_mapped(bytes);
+    accounting::uncharge(bytes);
 }
 
 impl Mapping {
@@ -494,7 +494,7 @@ impl Mapping {
             self.bytes.store(bytes, Relaxed);
             note_mapped(bytes - old);
         } else {
-            accounting::give(bytes - old);
+            accounting::uncharge(bytes - old);
         }
         self.set_phase(before);
         grown

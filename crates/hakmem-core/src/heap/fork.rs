@@ -95,7 +95,7 @@ pub extern "C" fn after_fork_in_child() {
 fn settle(mine: Option<&'static Heap>, sure: bool) {
     // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
     let in_slow_path = Work::is_under_way() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
-    wake_up::mute();
+    wake_up::disable_in_child();
     purge_lock::after_fork_in_child();
     this_thread::after_fork_in_child();
     if !in_slow_path {
@@ -137,7 +137,7 @@ fn count_anew() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::count_anew(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
 }
 
 /// Ends what was begun to spans whose pages were on their way to the system.

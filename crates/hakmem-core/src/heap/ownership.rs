@@ -56,7 +56,7 @@ fn adopt() -> Option<&'static Heap> {
     // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
     // the thread gone.
     this_thread::arm_exit_hook(heap);
-    wake_up::tell();
+    wake_up::note_new_cache();
     Some(heap)
 }
 

@@ -41,7 +41,7 @@ pub(super) fn allocate_or_retry<T>(size: usize, allocate: impl Fn() -> Option<T>
 fn try_again<T>(size: usize, refusals: usize, allocate: impl Fn() -> Option<T>) -> Option<T> {
     let at_limit = || accounting::refusals() != refusals;
     // All that is not metadata: more cannot go back, whatever the program does.
-    let blocks = accounting::now().saturating_sub(metadata::mapped());
+    let blocks = accounting::mapped().saturating_sub(metadata::mapped());
     if !is_worth(size, blocks) {
         limits::note_failure(at_limit());
         return None;

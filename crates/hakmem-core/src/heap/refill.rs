@@ -166,7 +166,7 @@ impl Heap {
             if self.keep_to_share() {
                 self.flush_all();
             }
-            wake_up::ring();
+            wake_up::notify();
         }
         // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
         if (is_full || length == BIG && decay::much_is_idle()) && decay::is_due() {

@@ -95,7 +95,7 @@ impl Locked<'_> {
         let pages = span.gone().count_ones();
         if pages != 0 {
             self.heap.gone.sub(u64::from(pages));
-            accounting::hold(pages as usize * PAGE);
+            accounting::charge_beyond_limits(pages as usize * PAGE);
         }
     }
 }

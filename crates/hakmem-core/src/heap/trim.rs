@@ -16,7 +16,7 @@ pub fn trim() -> bool {
     fork::settle_if_forked();
     let _work = Work::begin();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     let _lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
@@ -29,7 +29,7 @@ pub fn collect() {
     fork::settle_if_forked();
     let _work = Work::begin();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     holes::open_holes(true);
     drop(mine);
 }

@@ -54,13 +54,13 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         }
         let now = glance(|| heap.signature());
         let wanted = heap.seen.swap(now, Relaxed) == now || all;
-        let taken = wanted && memory.and_then(|memory| wake_up::look(|| heap.take(memory))).unwrap_or(false);
+        let taken = wanted && memory.and_then(|memory| wake_up::unless_shut_in(|| heap.take(memory))).unwrap_or(false);
         if taken {
             found.taken += 1;
         } else if heap.status() == Status::Owned {
             found.left += 1;
             if !wanted && let Some(memory) = memory {
-                wake_up::look(|| heap.call_to_slow_path(memory));
+                wake_up::unless_shut_in(|| heap.call_to_slow_path(memory));
             }
         }
     }

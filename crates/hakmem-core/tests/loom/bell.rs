@@ -19,10 +19,10 @@ use hakmem_os::model::{explore, spawn};
 fn no_ring_is_lost() {
     explore("bell, one rings while the scavenger goes to rest", 4, || {
         // Awake.
-        wake_up::rest(None, || true);
+        wake_up::sleep(None, || true);
         let other = spawn(|| availability::note_dirty(1));
         while availability::dirty() == 0 {
-            wake_up::rest(None, || availability::dirty() != 0);
+            wake_up::sleep(None, || availability::dirty() != 0);
         }
         other.join();
         assert_eq!(availability::dirty(), 1);
@@ -33,11 +33,11 @@ fn no_ring_is_lost() {
 #[test]
 fn no_news_is_lost() {
     explore("bell, one tells news while the scavenger goes to rest", 4, || {
-        wake_up::rest(None, || true);
-        wake_up::listen();
-        let other = spawn(wake_up::tell);
+        wake_up::sleep(None, || true);
+        wake_up::begin_look();
+        let other = spawn(wake_up::note_new_cache);
         // Returns only when it heard of it.
-        wake_up::rest(None, || false);
+        wake_up::sleep(None, || false);
         other.join();
     });
 }
@@ -64,17 +64,17 @@ impl Deeds {
 fn scavenge(wanted: &Deeds, done: &Deeds, rounds: &Deeds) {
     loop {
         wake_up::nap(1);
-        if wake_up::must_leave() {
-            wake_up::leave();
+        if wake_up::must_end() {
+            wake_up::end();
         }
-        wake_up::listen();
-        let asked = wake_up::asked();
+        wake_up::begin_look();
+        let asked = wake_up::pending_request();
         rounds.add();
         if let Some(number) = asked {
             done.0.set(wanted.0.get());
-            wake_up::answer(number);
+            wake_up::complete_request(number);
         }
-        wake_up::rest(None, || false);
+        wake_up::sleep(None, || false);
     }
 }
 
@@ -82,11 +82,11 @@ fn scavenge(wanted: &Deeds, done: &Deeds, rounds: &Deeds) {
 #[test]
 fn who_asks_finds_it_done() {
     explore("bell, one asks while the scavenger goes to rest, and ends it", 2, || {
-        wake_up::rest(None, || true);
+        wake_up::sleep(None, || true);
         let (wanted, done, rounds) = (Deeds::new(), Deeds::new(), Deeds::new());
         let other = helper::spawn(|| scavenge(wanted, done, rounds));
         wanted.add();
-        wake_up::ask();
+        wake_up::request_flush();
         assert_eq!(done.0.get(), 1);
         let tries = Cell::new(0);
         let call = || tries.replace(tries.get() + 1) == 1;
@@ -101,7 +101,7 @@ fn who_asks_finds_it_done() {
 fn nobody_looks_once_the_program_is_shut_in() {
     explore("bell, the program shuts itself in while the scavenger looks", 4, || {
         let deeds = Deeds::new();
-        let other = spawn(|| [(); 2].map(|()| wake_up::look(|| deeds.add()).is_some()));
+        let other = spawn(|| [(); 2].map(|()| wake_up::unless_shut_in(|| deeds.add()).is_some()));
         wake_up::shut_in();
         deeds.add();
         let looks = other.join();
