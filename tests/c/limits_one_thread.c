@@ -38,9 +38,6 @@ int main(void) {
     }
     size_t before = resident();
     use_memory();
-    for (int waited = 0; resident() > before + (8 << 20); waited++) {
-        CHECK(waited < 1200, "%zu MB grew to %zu MB", before >> 20, resident() >> 20);
-        usleep(100000);
-    }
+    WAIT_UNTIL(resident() <= before + (8 << 20), "%zu MB grew to %zu MB", before >> 20, resident() >> 20);
     return 0;
 }

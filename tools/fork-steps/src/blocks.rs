@@ -1,4 +1,5 @@
-//! The blocks that the stepped thread has, in a table that its forked children read: what stands there is live at every moment.
+//! The blocks that the stepped thread or the busy ones have, in a table that forked children read: what stands there is live at
+//! every moment.
 //!
 //! # Safety
 //! Blocks are touched between the call that allocates them and the one that frees them, within their length.
@@ -40,7 +41,7 @@ fn mark(address: usize) -> usize {
 }
 
 /// The places that are written: the first two words, where the allocator's links would be, some in between, and the last.
-fn places(size: usize) -> impl Iterator<Item = usize> {
+fn filled(size: usize) -> impl Iterator<Item = usize> {
     let (second, last) = (size_of::<usize>(), size - size_of::<usize>());
     let apart = 2048.max(size / 16).next_multiple_of(second);
     [0, second.min(last)].into_iter().chain((apart..last).step_by(apart)).chain([last])
@@ -52,7 +53,7 @@ fn rounded(size: usize) -> usize {
 
 /// Marks a block of `size` bytes as used.
 pub fn fill(address: usize, size: usize) {
-    for place in places(rounded(size)) {
+    for place in filled(rounded(size)) {
         // SAFETY: a live block of the caller's, at least that long.
         unsafe { ((address + place) as *mut usize).write_volatile(mark(address)) };
     }
@@ -60,7 +61,7 @@ pub fn fill(address: usize, size: usize) {
 
 /// Whether a block that was filled is as it was.
 pub fn is_as_filled(address: usize, size: usize) -> bool {
-    places(rounded(size)).all(|place| {
+    filled(rounded(size)).all(|place| {
         // SAFETY: a live block of the caller's, at least that long.
         unsafe { ((address + place) as *const usize).read_volatile() == mark(address) }
     })
@@ -75,10 +76,27 @@ fn note(address: usize, size: usize, place: Held) {
 /// Allocates a block and notes it.
 pub fn hold(size: usize) -> Held {
     let place = Held(TABLE.next.fetch_add(1, Ordering::Relaxed));
+    hold_at(place, size);
+    place
+}
+
+/// Allocates a block and notes it at a place where there is none.
+pub fn hold_at(place: Held, size: usize) {
     let address = heap::allocate(size) as usize;
     assert_ne!(address, 0, "memory");
     note(address, size, place);
-    place
+}
+
+/// The first places of the table, as many as there are in `N`. Nobody else has used it yet.
+pub fn places<const N: usize>() -> [Held; N] {
+    const { assert!(N <= MOST) };
+    TABLE.next.store(N, Relaxed);
+    std::array::from_fn(Held)
+}
+
+/// Whether there is a block at a place.
+pub fn is_held(place: Held) -> bool {
+    TABLE.addresses[place.0].load(Relaxed) != 0
 }
 
 fn take(place: Held) -> usize {

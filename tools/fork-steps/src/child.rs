@@ -140,6 +140,44 @@ fn free(words: &Words, (address, size): (usize, usize), whose: &str) {
     unsafe { heap::free(address as *mut u8) };
 }
 
+/// Makes a child that does `work`; how it ended, as `waitpid` says it, and in the child 0 if it goes on.
+pub fn make(way: Way, work: impl FnOnce()) -> i32 {
+    // SAFETY: the child makes no use of what other threads may have held, but for libc's means to start threads: `fork` puts those
+    // right, and where the child is made without it no other thread is in the middle of starting or ending one.
+    let child = unsafe {
+        match way {
+            Way::Fork => libc::fork(),
+            Way::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t,
+        }
+    };
+    assert_ne!(child, -1, "a child");
+    if child == 0 {
+        work();
+        return 0;
+    }
+    let mut status = 0;
+    // SAFETY: writes the status.
+    while unsafe { libc::waitpid(child, &mut status, 0) } != child {}
+    status
+}
+
+/// What is wrong with a child that ended like this.
+pub fn complaint(status: i32, words: &Words) -> Option<String> {
+    if libc::WIFEXITED(status) {
+        return match libc::WEXITSTATUS(status) {
+            0 => None,
+            status if words.read().is_empty() => Some(format!("the child ends with status {status}")),
+            _ => Some(words.read()),
+        };
+    }
+    let end = match libc::WTERMSIG(status) {
+        libc::SIGALRM => "the child hangs".into(),
+        libc::SIGSEGV => "the child touches memory that is not mapped".into(),
+        signal => format!("the child ends by signal {signal}"),
+    };
+    Some(words.read() + &end)
+}
+
 /// Tries the heap, and ends the process: with 0 if it is sound.
 pub fn try_heap(task: &Task) -> ! {
     let Task { way, words, sizes, patience } = *task;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
+//! hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]
 //! ```
 //!
 //! A process runs a scenario on one thread, which this program steps through by ptrace; or the scavenger, which that thread starts.
@@ -11,8 +12,11 @@
 //!
 //! With `--in-handler` the stepped thread itself makes the child, in a signal handler. The child uses its heap there, returns from the
 //! handler, ends what the thread was doing, and is tried then.
+//!
+//! With `--busy` or `--at-rest` nothing is stepped: so many children are made beside threads that work, or after threads have ended.
 
 mod blocks;
+mod busy;
 mod child;
 mod clock;
 mod scenarios;
@@ -21,6 +25,7 @@ mod stores;
 mod traced;
 mod words;
 
+use busy::Counts;
 use child::Way;
 use scenarios::{SCENARIOS, Stepped};
 use std::collections::BTreeMap;
@@ -30,6 +35,9 @@ use std::process::ExitCode;
 use steps::Finding;
 use traced::Trial;
 
+/// Seconds after which a child counts as hanging, if nothing else is said: nothing but a hang explains them.
+const HANGS_AFTER: u32 = 1800;
+
 /// Lines of the stack that are printed.
 const LINES: usize = 6;
 
@@ -37,6 +45,8 @@ struct Options {
     trial: Trial,
     every_time: bool,
     only: String,
+    /// Children to make where nothing is stepped.
+    counts: Counts,
 }
 
 fn options() -> Option<Options> {
@@ -46,14 +56,16 @@ fn options() -> Option<Options> {
         "clone" => Way::Clone,
         _ => return None,
     };
-    let trial = Trial { way, in_handler: false, patience: 60 };
-    let mut options = Options { trial, every_time: false, only: String::new() };
+    let trial = Trial { way, in_handler: false, patience: HANGS_AFTER };
+    let mut options = Options { trial, every_time: false, only: String::new(), counts: Counts::default() };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--in-handler" => options.trial.in_handler = true,
             "--every-time" => options.every_time = true,
             "--patience" => options.trial.patience = arguments.next()?.parse().ok()?,
             "--only" => options.only = arguments.next()?,
+            "--busy" => options.counts.busy = arguments.next()?.parse().ok()?,
+            "--at-rest" => options.counts.at_rest = arguments.next()?.parse().ok()?,
             _ => return None,
         }
     }
@@ -65,8 +77,12 @@ fn main() -> ExitCode {
         eprintln!(
             "usage: hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only NAME]"
         );
+        eprintln!("       hakmem-fork-steps fork|clone [--busy CHILDREN] [--at-rest CHILDREN] [--patience SECONDS]");
         return ExitCode::FAILURE;
     };
+    if options.counts.busy + options.counts.at_rest > 0 {
+        return make(options.trial, options.counts);
+    }
     let (mut sound, mut children) = (true, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
         // The scavenger gets no signals.
@@ -90,6 +106,13 @@ fn main() -> ExitCode {
     }
     println!("{children} children");
     if sound && children != 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn make(trial: Trial, counts: Counts) -> ExitCode {
+    let complaints = busy::run(trial, counts);
+    complaints.iter().for_each(|(what, times)| println!("  {times} x {what}"));
+    println!("{} children beside busy threads, {} of a process at rest", counts.busy, counts.at_rest);
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints each place once, with what children said there.

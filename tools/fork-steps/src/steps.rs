@@ -7,6 +7,7 @@
 //! it traces and that stands still.
 
 use crate::blocks;
+use crate::child;
 use crate::scenarios::{Scenario, Stepped};
 use crate::stores::Code;
 use crate::traced::{self, Line, Order, Pipe, Trial};
@@ -123,7 +124,7 @@ impl Run {
             if is_tried && !(self.trial.in_handler && is_deaf(thread)) {
                 let status = if self.trial.in_handler { self.signal(thread)? } else { self.order(Order::Fork)? };
                 outcome.children += 1;
-                if let Some(what) = complaint(status, self.words) {
+                if let Some(what) = child::complaint(status, self.words) {
                     let callers = way.calls.iter().rev().map(|(back, _)| *back).collect();
                     outcome.findings.push(Finding { address: way.last, callers, what });
                     hanging += usize::from(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM);
@@ -226,22 +227,6 @@ fn scavenger_of(starter: libc::pid_t) -> Result<libc::pid_t, String> {
     stopped(starter)?.ok_or_else(ended)?;
     resume(libc::PTRACE_DETACH, starter, 0);
     Ok(thread as libc::pid_t)
-}
-
-/// What is wrong with a child that ended like this.
-fn complaint(status: i32, words: &Words) -> Option<String> {
-    if libc::WIFEXITED(status) {
-        return match libc::WEXITSTATUS(status) {
-            0 => None,
-            _ => Some(words.read()),
-        };
-    }
-    let end = match libc::WTERMSIG(status) {
-        libc::SIGALRM => "the child hangs".into(),
-        libc::SIGSEGV => "the child touches memory that is not mapped".into(),
-        signal => format!("the child ends by signal {signal}"),
-    };
-    Some(words.read() + &end)
 }
 
 /// Where the thread is.

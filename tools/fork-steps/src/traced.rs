@@ -164,7 +164,7 @@ pub fn run(scenario: &'static Scenario, trial: Trial, line: Line, words: &'stati
     });
     while let Some(order) = line.order.receive() {
         line.answer.send(match order {
-            order if order == Order::Fork as i32 => try_child(&task, || child::try_heap(&task)),
+            order if order == Order::Fork as i32 => child::make(task.way, || child::try_heap(&task)),
             _ => i32::from((scenario.reached)()),
         });
     }
@@ -177,7 +177,7 @@ pub fn run(scenario: &'static Scenario, trial: Trial, line: Line, words: &'stati
 extern "C" fn fork_in_handler(_: i32) {
     let Some((line, task)) = TASK.get() else { return };
     let mut is_child = false;
-    let status = try_child(task, || {
+    let status = child::make(task.way, || {
         child::use_heap(task);
         is_child = true;
     });
@@ -195,25 +195,4 @@ extern "C" fn fork_in_handler(_: i32) {
         line.answer.send(status);
         halt();
     }
-}
-
-/// Makes a child that does `work`; how it ended, as `waitpid` says it, and in the child 0 if it goes on.
-fn try_child(task: &Task, work: impl FnOnce()) -> i32 {
-    // SAFETY: the child makes no use of what other threads may have held, but for libc's means to start threads, which the stepped
-    // thread is not in the middle of when it stands in code of this program.
-    let child = unsafe {
-        match task.way {
-            Way::Fork => libc::fork(),
-            Way::Clone => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t,
-        }
-    };
-    assert_ne!(child, -1, "a child");
-    if child == 0 {
-        work();
-        return 0;
-    }
-    let mut status = 0;
-    // SAFETY: writes the status.
-    while unsafe { libc::waitpid(child, &mut status, 0) } != child {}
-    status
 }

@@ -30,6 +30,24 @@ fn children_made_by(way: &[&str]) {
     assert!(output.status.success(), "children made by {way:?}:\n{said}{warned}");
 }
 
+/// Children that are made beside threads which come, work and go, and of a process whose threads have ended.
+fn children_of_busy_threads_made_by(way: &str) {
+    let output =
+        Command::new(program()).args([way, "--busy", "200", "--at-rest", "60"]).output().expect("the program runs");
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "children made by {way} beside busy threads:\n{said}{warned}");
+}
+
+#[test]
+fn a_child_of_fork_has_a_sound_heap_beside_threads_that_work() {
+    children_of_busy_threads_made_by("fork");
+}
+
+#[test]
+fn a_child_that_no_handler_was_called_for_has_one_beside_threads_that_work() {
+    children_of_busy_threads_made_by("clone");
+}
+
 #[test]
 fn a_child_of_fork_has_a_sound_heap_wherever_the_other_threads_were() {
     children_made_by(&["fork"]);

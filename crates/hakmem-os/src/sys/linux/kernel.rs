@@ -10,7 +10,10 @@
 
 use crate::arch::syscall::syscall;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// The kernel as the allocator sees it. Addresses and lengths are multiples of the page size.
 ///
@@ -73,7 +76,15 @@ pub fn calls(kind: Call) -> usize {
 }
 
 pub(crate) fn count(kind: Call) {
-    COUNTS[kind as usize].fetch_add(1, Relaxed);
+    // Released: see `after_what_was_unmapped`.
+    COUNTS[kind as usize].fetch_add(1, Release);
+}
+
+/// Puts what follows behind every use of memory that was unmapped before. The kernel maps for one thread what another one has just
+/// unmapped. That this comes later only the kernel knows; the loads tell the memory model, and with it the thread sanitizer.
+fn after_what_was_unmapped() {
+    COUNTS[Call::Unmap as usize].load(Acquire);
+    COUNTS[Call::Remap as usize].load(Acquire);
 }
 
 static REAL: Kernel = Kernel { map, unmap, purge, remap, advise, now, micros };
@@ -111,6 +122,7 @@ fn map(hint: usize, len: usize, lazy: bool) -> usize {
     if failed(at) {
         return 0;
     }
+    after_what_was_unmapped();
     if lazy {
         for advice in [libc::MADV_DONTDUMP, libc::MADV_NOHUGEPAGE] {
             count(Call::Other);
@@ -137,7 +149,9 @@ unsafe fn remap(at: usize, old: usize, new: usize, to: usize) -> bool {
     count(Call::Remap);
     let flags = if to == 0 { 0 } else { libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED };
     // SAFETY: the caller owns the old range, and the new one too where `to` names it.
-    !failed(unsafe { syscall(libc::SYS_mremap, [at, old, new, flags as usize, to, 0]) })
+    let moved = !failed(unsafe { syscall(libc::SYS_mremap, [at, old, new, flags as usize, to, 0]) });
+    after_what_was_unmapped();
+    moved
 }
 
 unsafe fn advise(at: usize, len: usize, advice: Advice) -> bool {
@@ -169,4 +183,43 @@ fn time_of(clock: libc::clockid_t) -> libc::timespec {
     // SAFETY: writes the timespec. libc sets no `errno` for a clock that exists.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const LEN: usize = 1 << 16;
+
+    /// Maps at `hint` if that is free, writes, unmaps; where it was.
+    fn use_memory(hint: usize) -> usize {
+        let at = map(hint, LEN, false);
+        assert_ne!(at, 0, "memory");
+        // SAFETY: mapped just now, and nobody else knows of it.
+        unsafe {
+            (at as *mut usize).write(1);
+            assert!(unmap(at, LEN));
+        }
+        at
+    }
+
+    /// The thread sanitizer fails this where nothing says that memory is unmapped before it is mapped again.
+    #[test]
+    fn a_thread_may_write_to_what_another_one_unmapped() {
+        let same = (0..100).filter(|_| {
+            let place = &AtomicUsize::new(0);
+            thread::scope(|scope| {
+                scope.spawn(move || place.store(use_memory(0), Relaxed));
+                let second = scope.spawn(move || {
+                    while place.load(Relaxed) == 0 {
+                        thread::yield_now();
+                    }
+                    place.load(Relaxed) == use_memory(place.load(Relaxed))
+                });
+                second.join().expect("a thread")
+            })
+        });
+        assert_ne!(same.count(), 0, "the kernel maps where it is asked to, if that is free");
+    }
 }
