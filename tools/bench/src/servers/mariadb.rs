@@ -64,7 +64,7 @@ impl Load for Tables {
         for (number, client) in self.clients.iter_mut().enumerate() {
             client.send(&format!(
                 "use bench;\n\
-                 create table t{number} (id int primary key, name varchar(64), note varchar(200), key (name)) engine=memory\
+                 create table t{number} (id int primary key, name varchar(64), note varchar(200), key (name)) engine=memory \
                  as select seq id, md5(seq) name, repeat(md5(seq), 4) note from seq_1_to_{};\n\
                  select count(*) from (select name, count(*) n from t{number} group by name order by n, name limit 9) g;\n\
                  delete from t{number} where id % 3 = 0;\n\

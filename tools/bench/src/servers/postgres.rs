@@ -106,7 +106,7 @@ impl Load for Backends {
         let statements = format!(
             "set work_mem = '256MB';\n\
              select count(*) from (select md5((i % 9973)::text), count(*) from generate_series(1, {0}) i group by 1) g;\n\
-             select length(jsonb_agg(jsonb_build_object('id', i, 'name', md5(i::text)))::text)\
+             select length(jsonb_agg(jsonb_build_object('id', i, 'name', md5(i::text)))::text) \
              from generate_series(1, {0} / 10) i;\n\
              begin;\n\
              declare c cursor for select md5(i::text) || md5((i * 7)::text) h, i from generate_series(1, {0}) i order by 1;\n\

@@ -1,6 +1,9 @@
 //! Clients of databases: the database's own command-line client as a child, which reads statements from a pipe.
 
-use super::{Place, visit::log};
+use super::{
+    Place,
+    visit::{CLIENTS_LOG, log},
+};
 use anyhow::{Context, Result, bail};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -21,7 +24,7 @@ pub struct Client {
 impl Client {
     /// Starts the client; fails where the server does not answer.
     pub fn start(command: &mut Command, place: &Place) -> Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(place)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(place, CLIENTS_LOG)?);
         let mut child = command.spawn().context("the client cannot be started")?;
         let statements = child.stdin.take();
         let rows = BufReader::new(child.stdout.take().expect("stdout is piped"));

@@ -29,8 +29,14 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 /// How long a server may take to end by itself.
 const TO_END: Duration = Duration::from_secs(20);
 
-/// What the server and its clients say, in its folder.
-const LOG: &str = "log";
+/// What the server says, and what clients do that are programs: in its folder. Why clients failed says more than how the
+/// server was stopped thereafter.
+const LOGS: [&str; 2] = [CLIENTS_LOG, SERVER_LOG];
+
+const SERVER_LOG: &str = "server.log";
+
+/// What clients say.
+pub const CLIENTS_LOG: &str = "clients.log";
 
 /// Visits a server under a candidate; the inner error is how that failed.
 pub fn visit(
@@ -56,16 +62,21 @@ pub fn visit(
         Ok(visited) => Ok(visited.measurement(&watched, &usage)),
         Err(_) if hung => Err(format!("was not done within {timeout:?}")),
         Err(error) => {
-            let log = fs::read(place.folder.join(LOG)).unwrap_or_default();
-            let last = String::from_utf8_lossy(&log).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
-            Err(format!("{error:#}; the last line it said: {}", last.unwrap_or("none".to_owned())))
+            let said = LOGS.iter().find_map(|log| last_line(&fs::read(place.folder.join(log)).unwrap_or_default()));
+            Err(said.map_or(format!("{error:#}"), |line| format!("{error:#} ({line})")))
         }
     })
 }
 
-/// The log of a place, to be added to.
-pub fn log(place: &Place) -> Result<File> {
-    let log = File::options().create(true).append(true).open(place.folder.join(LOG));
+/// The last line of a log that says something.
+fn last_line(log: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(log);
+    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+}
+
+/// A log of a place, to be added to.
+pub fn log(place: &Place, name: &str) -> Result<File> {
+    let log = File::options().create(true).append(true).open(place.folder.join(name));
     log.with_context(|| format!("no log in {}", place.folder.display()))
 }
 
@@ -84,7 +95,7 @@ struct Visited {
 
 impl Running {
     fn start(server: &Server, place: &Place, candidate: &Candidate) -> Result<Self> {
-        for left in ["socket", LOG] {
+        for left in ["socket", SERVER_LOG, CLIENTS_LOG] {
             // What an earlier visit left; nothing at the first.
             let _ = fs::remove_file(place.folder.join(left));
         }
@@ -95,7 +106,7 @@ impl Running {
         if let Some(library) = candidate.preload(server.brings_allocator)? {
             command.env("LD_PRELOAD", library);
         }
-        command.stdin(Stdio::null()).stdout(log(place)?).stderr(log(place)?).process_group(0);
+        command.stdin(Stdio::null()).stdout(log(place, SERVER_LOG)?).stderr(log(place, SERVER_LOG)?).process_group(0);
         // SAFETY: the child calls nothing but prctl, which allocates nothing.
         unsafe {
             // A server does not outlive this command.
@@ -202,5 +213,32 @@ impl Watched {
         // The kernel knows the highest moment of a single process; that of several together is what was seen.
         self.highest_kib.fetch_max(memory.pss_kib.max(memory.highest_rss_kib), Relaxed);
         memory.pss_kib
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_one_that_says_something() {
+        assert_eq!(
+            last_line(
+                b"first
+second
+
+  
+"
+            )
+            .as_deref(),
+            Some("second")
+        );
+        assert_eq!(
+            last_line(
+                b"
+"
+            ),
+            None
+        );
     }
 }
