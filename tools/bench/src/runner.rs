@@ -101,12 +101,7 @@ pub fn run(plan: &Plan, tasks: &[Task], candidates: &mut [Candidate]) -> Result<
 /// The order of a round: another one for each, the same in each comparison. What a candidate finds, such as huge pages that the system
 /// has at hand, depends on who came before it.
 fn shuffled(count: usize, round: usize) -> Vec<usize> {
-    let mut random = Random::new(round as u64);
-    let mut order: Vec<usize> = (0..count).collect();
-    for end in (1..count).rev() {
-        order.swap(end, random.below(end + 1));
-    }
-    order
+    Random::new(round as u64).order(count)
 }
 
 /// Has every candidate say which version it is, and returns why those that cannot run at all cannot.

@@ -1,6 +1,6 @@
 //! Real servers: each is started under an allocator, loaded by its clients, emptied, and then left alone.
 //!
-//! [`visit`] does that once and measures it; [`SERVERS`] says which servers there are. The clients of one kind of server
+//! [`visit()`] does that once and measures it; [`SERVERS`] says which servers there are. The clients of one kind of server
 //! are a file each, and are part of this command, so that what asks a server never runs on the allocator.
 
 mod mariadb;
@@ -16,7 +16,7 @@ mod visit;
 pub use process_tree::ProcessTree;
 pub use visit::visit;
 
-use crate::{candidates::executable_folder, programs::find_program};
+use crate::{candidates::executable_folder, programs::find_program, random::Random};
 use anyhow::Result;
 use std::{
     fs,
@@ -143,17 +143,8 @@ fn nothing(_: &Place) -> Result<()> {
 }
 
 /// Text of `length` bytes that does not compress to nothing.
-fn text(random: &mut crate::random::Random, length: usize) -> String {
+fn text(random: &mut Random, length: usize) -> String {
     (0..length).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
-}
-
-/// The numbers below `count` in a random order.
-fn shuffled(random: &mut crate::random::Random, count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    for end in (1..count).rev() {
-        order.swap(end, random.below(end + 1));
-    }
-    order
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! nginx: many connections at once, by plain HTTP.
 
-use super::{Load, Place, Server, shuffled, text};
+use super::{Load, Place, Server, text};
 use crate::random::Random;
 use anyhow::{Context, Result, bail};
 use std::{
@@ -109,7 +109,7 @@ impl Load for Connections {
 
     fn empty(&mut self) -> Result<()> {
         let mut open: Vec<_> = self.open.drain(..).map(Some).collect();
-        for at in shuffled(&mut Random::new(2), open.len()) {
+        for at in Random::new(2).order(open.len()) {
             let mut stream = open[at].take().expect("each number comes once");
             stream.get_mut().write_all(b"\r\n")?;
             if read_answer(&mut stream)? != self.asking {

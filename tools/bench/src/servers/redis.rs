@@ -1,6 +1,6 @@
 //! redis: its protocol, and three loads.
 
-use super::{Load, Place, Server, nothing, shuffled, text};
+use super::{Load, Place, Server, nothing, text};
 use crate::random::Random;
 use anyhow::{Context, Result, bail};
 use std::{
@@ -239,7 +239,7 @@ impl Load for Churn {
     }
 
     fn empty(&mut self) -> Result<()> {
-        for key in shuffled(&mut self.random, self.things).iter().skip(self.things / 10) {
+        for key in self.random.order(self.things).iter().skip(self.things / 10) {
             self.redis.send(&["DEL", &key_name(*key)])?;
         }
         self.redis.finish().map(drop)

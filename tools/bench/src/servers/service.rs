@@ -10,7 +10,7 @@
 //!
 //! It wakes up ten times a second besides and does next to nothing, like a service that looks after its timers.
 
-use super::{Load, Place, Server, nothing, shuffled, text};
+use super::{Load, Place, Server, nothing, text};
 use crate::random::Random;
 use anyhow::{Context, Result, bail};
 use std::{
@@ -170,7 +170,7 @@ impl Load for Documents {
     }
 
     fn empty(&mut self) -> Result<()> {
-        for (turn, key) in shuffled(&mut self.random, self.count).into_iter().enumerate() {
+        for (turn, key) in self.random.order(self.count).into_iter().enumerate() {
             self.clients[turn % CLIENTS].send(format_args!("drop {key}"))?;
         }
         self.finish()?;
