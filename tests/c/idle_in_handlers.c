@@ -2,8 +2,9 @@
    instructions and with any kind of handler. A parent steps each thread of its child to an instruction of its own, delivers the signal
    there and lets go; then the thread sleeps in the handler while the scavenger makes its passes, returns, finishes the call, and looks
    whether a block is handed out twice.
-   argv[1], the handler: "plain"; "once" (SA_RESETHAND); "undeferred" (SA_NODEFER); "systemv" (both); "itself" resets its signal. argv[2]: the
-   decay time in milliseconds. */
+   argv[1], the handler: "plain"; "once" (SA_RESETHAND); "undeferred" (SA_NODEFER); "systemv" (both); "itself" resets its signal; "unblocks"
+   unblocks its signal; "alternate" does so on an alternate stack; "nested" is interrupted by itself, twice, and unblocks the signal. argv[2]:
+   the decay time in milliseconds. */
 #include "check.h"
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,7 +14,7 @@
 #include <sys/user.h>
 #include <time.h>
 
-enum { STEPS = 56, CALLS = 2, THREADS = STEPS * CALLS, BLOCKS = 64, SIZE = 48, LARGE = 64 << 20, PASSES = 8 };
+enum { STEPS = 56, CALLS = 2, THREADS = STEPS * CALLS, BLOCKS = 64, SIZE = 48, LARGE = 64 << 20, PASSES = 8, STACK = 32 << 10 };
 
 /* What the parent and its child share. */
 struct shared {
@@ -22,6 +23,7 @@ struct shared {
 };
 static struct shared *shared;
 static const char *kind;
+static __thread int depth;
 /* The thread that the parent lets go on to its trap. */
 static _Atomic int *turn;
 
@@ -29,6 +31,16 @@ static void handler(int signal) {
     if (!strcmp(kind, "itself")) {
         struct sigaction none = {.sa_handler = SIG_DFL};
         sigaction(signal, &none, NULL);
+    }
+    if (!strcmp(kind, "unblocks") || !strcmp(kind, "alternate") || !strcmp(kind, "nested")) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, signal);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    }
+    if (!strcmp(kind, "nested") && ++depth < 3) {
+        raise(signal);
+        return;
     }
     shared->in_handler++;
     while (!shared->awake) {
@@ -46,11 +58,15 @@ static void install(void) {
     struct sigaction action = {.sa_handler = handler};
     if (!strcmp(kind, "once") || !strcmp(kind, "systemv")) action.sa_flags |= SA_RESETHAND;
     if (!strcmp(kind, "undeferred") || !strcmp(kind, "systemv")) action.sa_flags |= SA_NODEFER;
+    if (!strcmp(kind, "alternate")) action.sa_flags |= SA_ONSTACK;
     sigaction(SIGUSR1, &action, NULL);
 }
 
 static void *work(void *argument) {
+    static char stacks[THREADS][STACK];
     int number = (int)(intptr_t)argument, count = 0;
+    stack_t alternate = {.ss_sp = stacks[number], .ss_size = STACK};
+    sigaltstack(&alternate, NULL);
     void *blocks[BLOCKS], *again[2 * BLOCKS], *result = NULL;
     for (int i = 0; i < BLOCKS; i++) blocks[i] = malloc(SIZE);
     for (int i = 0; i < BLOCKS; i++) free(blocks[i]);

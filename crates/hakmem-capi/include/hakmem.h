@@ -169,11 +169,11 @@ HAK_NODISCARD int hak_worth_moving(const void *block) HAK_NOTHROW;
 typedef struct hak_stats_t {
     uint64_t allocations;       /**< blocks allocated */
     uint64_t frees;             /**< blocks freed */
-    uint64_t live_bytes;        /**< bytes in the program's hands, each block at its full size */
-    uint64_t cached_bytes;      /**< bytes of free blocks that threads keep at hand or hand to each other */
-    uint64_t free_bytes;        /**< bytes free inside spans that are in use, tails and slack included */
+    uint64_t live_bytes;        /**< bytes of blocks in use, each block at its full size */
+    uint64_t cached_bytes;      /**< bytes of free blocks that threads cache or send to each other */
+    uint64_t free_bytes;        /**< bytes free in spans that have blocks in use, tails and slack included */
     uint64_t dirty_bytes;       /**< bytes free and resident, waiting for the decay */
-    uint64_t purged_bytes;      /**< bytes free and not resident: given back, or never touched */
+    uint64_t purged_bytes;      /**< bytes free and not resident: purged, or never touched */
     uint64_t metadata_bytes;    /**< bytes of descriptors, thread heaps and tables */
     uint64_t mapped_bytes;      /**< bytes mapped: the sum of the six above */
     uint64_t peak_mapped_bytes; /**< the most bytes mapped at one time */

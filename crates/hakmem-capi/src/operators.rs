@@ -66,7 +66,7 @@ macro_rules! new_aligned {
 
 macro_rules! delete {
     ($($symbol:ident($($ignored:ident),*), $signature:literal;)*) => {$(
-        #[doc = concat!("`", $signature, "`: the size is not needed, so a wrong one does no harm.")]
+        #[doc = concat!("`", $signature, "`")]
         ///
         /// # Safety
         /// `block` is null or came from the `new` of the same form.
@@ -74,6 +74,20 @@ macro_rules! delete {
         pub unsafe extern "C" fn $symbol(block: *mut c_void $(, $ignored: usize)*) {
             // SAFETY: the caller's.
             unsafe { heap::free(block.cast()) }
+        }
+    )*};
+}
+
+macro_rules! delete_sized {
+    ($($symbol:ident, $signature:literal;)*) => {$(
+        #[doc = concat!("`", $signature, "`: a size that another class of blocks is for is named, and does no harm.")]
+        ///
+        /// # Safety
+        /// `block` is null or came from the `new` of the same form.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(block: *mut c_void, size: usize) {
+            // SAFETY: the caller's.
+            unsafe { heap::free_asked_for(block.cast(), size) }
         }
     )*};
 }
@@ -110,10 +124,13 @@ new_aligned! {
 delete! {
     _ZdlPv(), "operator delete(void *)";
     _ZdaPv(), "operator delete[](void *)";
-    _ZdlPvm(_size), "operator delete(void *, size_t)";
-    _ZdaPvm(_size), "operator delete[](void *, size_t)";
     _ZdlPvRKSt9nothrow_t(_nothrow), "operator delete(void *, nothrow_t const &)";
     _ZdaPvRKSt9nothrow_t(_nothrow), "operator delete[](void *, nothrow_t const &)";
+}
+
+delete_sized! {
+    _ZdlPvm, "operator delete(void *, size_t)";
+    _ZdaPvm, "operator delete[](void *, size_t)";
 }
 
 delete_aligned! {

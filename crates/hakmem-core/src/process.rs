@@ -1,7 +1,8 @@
-//! The process: settings from its environment at the start, statistics at the end, recovery after a fork.
+//! Start and end of the process: it reads the settings from the environment and registers for forks at the start, and
+//! prints the statistics at the end.
 //!
 //! # Safety
-//! The environment is the one the loader passed: a null-terminated array of terminated strings.
+//! The environment is that which the loader passed: an array of terminated strings that ends with a null pointer.
 
 use crate::base::guard::{self, OnMisuse};
 use crate::heap;
@@ -22,18 +23,19 @@ use hakmem_os::{fork, pin, process};
 const PREFIX: &[u8] = b"HAKMEM_";
 const PATH_MAX: usize = 4096;
 
-/// What is printed at the end: nothing, a table, JSON.
+/// What is printed at the end: 0 for nothing, 1 for a table, 2 for JSON.
 static REPORT: AtomicU8 = AtomicU8::new(0);
-/// The copy of standard error that it is printed to, if not to a file.
+/// The copy of standard error to which the statistics are printed if there is no file; -1 if there is none.
 static REPORT_FD: AtomicI32 = AtomicI32::new(-1);
 /// Whether there may be a scavenger.
 static SCAVENGER: AtomicBool = AtomicBool::new(true);
+/// The path of the file to which the statistics are appended; null if there is none.
 static REPORT_FILE: AtomicPtr<[u8; PATH_MAX]> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Called once when the program or the library has been loaded: reads the settings and registers for forks.
+/// Reads the settings and registers for forks. It is called once, when the program or the library has been loaded.
 ///
 /// # Safety
-/// `environment` is null or what the loader passes to initialisers.
+/// `environment` is null or the array that the loader passes to initialisers.
 pub unsafe fn begin(environment: *const *const c_char) {
     heap::start();
     pin::pin();
@@ -41,7 +43,7 @@ pub unsafe fn begin(environment: *const *const c_char) {
     fork::prepare(metadata::note_mapped);
     fork::call_in_child(heap::after_fork_in_child);
     if !environment.is_null() {
-        // SAFETY: the caller's.
+        // SAFETY: it is not null, so the caller guarantees that the loader passed it.
         unsafe { configure(environment) };
     }
     if SCAVENGER.load(Relaxed) {
@@ -50,14 +52,17 @@ pub unsafe fn begin(environment: *const *const c_char) {
 }
 
 /// Puts the settings of the environment in force.
+///
+/// # Safety
+/// `environment` is the array that the loader passes to initialisers.
 unsafe fn configure(environment: *const *const c_char) {
     let mut snapshot = Snapshot::DEFAULT;
-    // The profile first, so that single settings override it wherever they stand.
-    // SAFETY: the caller's.
+    // The profile is applied first, so that single settings override it in any order.
+    // SAFETY: the caller guarantees that the loader passed `environment`.
     unsafe {
         for (name, value) in variables(environment).filter(|(name, _)| *name == b"HAKMEM_PROFILE") {
             if !policy::apply_profile(&mut snapshot, value) {
-                refuse(name, value, &"one of these:", PROFILES.iter().map(|profile| profile.name));
+                warn_ignored(name, value, &"one of these:", PROFILES.iter().map(|profile| profile.name));
             }
         }
         for (name, value) in variables(environment) {
@@ -75,11 +80,14 @@ unsafe fn configure(environment: *const *const c_char) {
     }
 }
 
-/// The variables whose names begin with ours.
+/// The variables whose names begin with [`PREFIX`]: their names and values.
+///
+/// # Safety
+/// `environment` is the array that the loader passes to initialisers.
 unsafe fn variables(environment: *const *const c_char) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
     let mut at = environment;
     let all = core::iter::from_fn(move || {
-        // SAFETY: the array ends with a null pointer, before which `at` stops; its strings are terminated.
+        // SAFETY: the array ends with a null pointer, and `at` does not move past it. The strings are terminated.
         unsafe {
             let text = (*at).as_ref()?;
             at = at.add(1);
@@ -92,15 +100,16 @@ unsafe fn variables(environment: *const *const c_char) -> impl Iterator<Item = (
     })
 }
 
+/// Applies one variable of the environment, or warns that it is ignored.
 fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
     if let Some(number) = NUMBERS.iter().find(|number| number.env.as_bytes() == name) {
         match policy::parse_number(value).and_then(|value| number.set(snapshot, value)) {
             Ok(()) => {}
             Err(Problem::NotANumber) => {
-                refuse(name, value, &"a whole number, with K, M or G behind it if you like", []);
+                warn_ignored(name, value, &"a whole number, which K, M or G may follow", []);
             }
             Err(Problem::OutOfBounds) => {
-                refuse(name, value, &format_args!("{} to {} {}", number.min, number.max, number.unit), []);
+                warn_ignored(name, value, &format_args!("{} to {} {}", number.min, number.max, number.unit), []);
             }
         }
         return;
@@ -111,18 +120,18 @@ fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
             b"" | b"0" => REPORT.store(0, Relaxed),
             b"1" => REPORT.store(1, Relaxed),
             b"json" => REPORT.store(2, Relaxed),
-            _ => refuse(name, value, &"one of these:", ["0", "1", "json"]),
+            _ => warn_ignored(name, value, &"one of these:", ["0", "1", "json"]),
         },
-        b"HAKMEM_ON_MISUSE" => match OnMisuse::called(value) {
-            Some(action) => guard::set(action),
-            None => refuse(name, value, &"one of these:", OnMisuse::ALL.map(|(word, _)| word)),
+        b"HAKMEM_ON_MISUSE" => match OnMisuse::from_word(value) {
+            Some(action) => guard::set_action(action),
+            None => warn_ignored(name, value, &"one of these:", OnMisuse::ALL.map(|(word, _)| word)),
         },
         b"HAKMEM_SCAVENGER" => match value {
             b"0" | b"1" => SCAVENGER.store(value == b"1", Relaxed),
-            _ => refuse(name, value, &"one of these:", ["0", "1"]),
+            _ => warn_ignored(name, value, &"one of these:", ["0", "1"]),
         },
         b"HAKMEM_STATS_FILE" => set_report_file(name, value),
-        _ => refuse(
+        _ => warn_ignored(
             name,
             value,
             &"one of these settings:",
@@ -133,23 +142,29 @@ fn apply(snapshot: &mut Snapshot, name: &[u8], value: &[u8]) {
 
 fn set_report_file(name: &[u8], value: &[u8]) {
     if process::is_secure() {
-        return refuse(name, value, &"nothing in a program that runs with more rights than its user", []);
+        return warn_ignored(name, value, &"nothing in a program that runs with more rights than its user", []);
     }
     if value.is_empty() || value.len() >= PATH_MAX {
-        return refuse(name, value, &"a path of at most 4095 bytes", []);
+        return warn_ignored(name, value, &"a path of at most 4095 bytes", []);
     }
-    // The program may overwrite its environment, so the path is copied.
+    // The path is copied because the program may overwrite its environment.
     let mut path = [0; PATH_MAX];
     path[..value.len()].copy_from_slice(value);
     if let Some(path) = metadata::place(path) {
+        // Release pairs with Acquire in `end`: the bytes of the path are seen.
         REPORT_FILE.store(core::ptr::from_ref(path).cast_mut(), Release);
     }
 }
 
-/// Warns, in one line, about a setting that is ignored.
-fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list: impl IntoIterator<Item = &'a str>) {
+/// Warns in one line on standard error that a setting is ignored, and says which values are accepted.
+fn warn_ignored<'a>(
+    name: &[u8],
+    value: &[u8],
+    accepted: &dyn core::fmt::Display,
+    list: impl IntoIterator<Item = &'a str>,
+) {
     let Some(mut console) = Console::stderr() else { return };
-    // A console never fails; what cannot be written is dropped.
+    // Writing to a console never fails: it drops what cannot be written.
     let _ =
         write!(console, "hakmem: {}={} is ignored; accepted: {accepted}", name.escape_ascii(), value.escape_ascii());
     for item in list {
@@ -158,15 +173,15 @@ fn refuse<'a>(name: &[u8], value: &[u8], accepted: &dyn core::fmt::Display, list
     let _ = writeln!(console);
 }
 
-/// Called when the program ends: looks for blocks freed twice, and prints the statistics if that was asked for. Nothing is unmapped; other libraries'
-/// destructors run after this.
+/// Looks for blocks freed twice, and prints the statistics if a setting asks for them. It is called when the program
+/// ends. It unmaps nothing, because destructors of other libraries run later.
 pub fn end() {
     heap::look_through_bins();
     let mode = REPORT.load(Relaxed);
     if mode == 0 {
         return;
     }
-    // SAFETY: null or a path that `set_report_file` placed, with a zero behind it.
+    // SAFETY: the pointer is null or leads to a path in metadata memory, which `set_report_file` stored.
     let path = unsafe { REPORT_FILE.load(Acquire).as_ref() };
     let path = path.and_then(|path| CStr::from_bytes_until_nul(path).ok());
     let to_file = path.and_then(Console::append);
@@ -175,8 +190,8 @@ pub fn end() {
     }
 }
 
-/// Writes the statistics to `out`.
+/// Writes the statistics to `out`, as JSON or as a table.
 pub fn print(out: &mut Console, as_json: bool) {
-    // A console never fails; what cannot be written is dropped.
+    // Writing to a console never fails: it drops what cannot be written.
     let _ = if as_json { stats::json(out) } else { stats::table(out) };
 }

@@ -76,7 +76,8 @@ fn a_thread_that_is_awake_gives_back_what_it_does_not_use() {
     shuffle(&mut blocks);
     blocks.into_iter().for_each(free);
     (0..4).for_each(|_| pass(&memory, SIZE));
-    assert!(spans(SIZE) <= 5, "{} spans for a handful of blocks", spans(SIZE));
+    // Three blocks live, those that were used in the last pass, and a run: each in a span of its own at worst.
+    assert!(spans(SIZE) <= 10, "{} spans of {most} for a handful of blocks", spans(SIZE));
     live.into_iter().for_each(free);
 
     // What is used stays.

@@ -21,7 +21,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// right in the thread, after it, and once everything that was allocated is free.
 fn noticed(times: usize, size: usize, misuse: impl FnOnce(Vec<usize>) -> Vec<usize> + Send + 'static) {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|failed| failed.into_inner());
-    guard::set(OnMisuse::Ignore);
+    guard::set_action(OnMisuse::Ignore);
     let before = guard::reports();
     let live = thread::spawn(move || {
         let blocks = (0..300).map(|_| allocate(size) as usize).collect();

@@ -19,7 +19,7 @@
 //! | the system | [`cgroup`], [`console`] |
 //! | the processor | [`cpu`] |
 //!
-//! Under `cfg(loom)`, in a model, `model` stands in for the slot, the atomics, the futex, the kernel and thread exit.
+//! Under `cfg(loom)`, in a model, `model` stands in for the slot, the atomics, the futex, the kernel, what it says of threads, and thread exit.
 #![no_std]
 
 #[cfg(loom)]
@@ -39,8 +39,10 @@ pub use arch::cpu;
 pub use arch::slot;
 pub use libc::glibc::{libc_calls, pin, process, thread};
 #[cfg(loom)]
-pub use model::slot;
-pub use sys::linux::{cgroup, confinement, console, fork, futex, helper, kernel, task, vm};
+pub use model::{slot, task};
+#[cfg(not(loom))]
+pub use sys::linux::task;
+pub use sys::linux::{cgroup, confinement, console, fork, futex, helper, kernel, vm};
 
 /// Defines the exported symbol `dlopen`. It is the loader's own function without the flag RTLD_DEEPBIND, which would give a plugin
 /// libc's `malloc` and leave the program with blocks of two allocators.

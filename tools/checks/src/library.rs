@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 
 /// The library as it is built.
 pub struct Library {
-    /// The shared library; `HAKMEM_LIB` names another one, to compare its conduct.
+    /// The shared library; `HAKMEM_LIB` names another one: of another profile, or to compare its conduct.
     pub shared: PathBuf,
-    /// The archive.
+    /// The archive beside it, or that of the release profile.
     pub archive: PathBuf,
+    /// A plugin in Rust that has the allocator inside.
+    pub rust_plugin: PathBuf,
     /// The directory of the header.
     pub include: PathBuf,
 }
@@ -31,9 +33,12 @@ pub fn library() -> &'static Library {
                 panic!("{}: {error}; `cargo build --release` makes it, HAKMEM_LIB=path names another", path.display())
             })
         };
+        let shared = present(env::var_os("HAKMEM_LIB").map_or(target.join("release/libhakmem.so"), PathBuf::from));
+        let beside = shared.with_file_name("libhakmem.a");
         Library {
-            shared: present(env::var_os("HAKMEM_LIB").map_or(target.join("release/libhakmem.so"), PathBuf::from)),
-            archive: target.join("release/libhakmem.a"),
+            archive: if beside.is_file() { beside } else { target.join("release/libhakmem.a") },
+            shared,
+            rust_plugin: target.join("release/libhakmem_rust_plugin.so"),
             include: source_tree().join("crates/hakmem-capi/include"),
         }
     })

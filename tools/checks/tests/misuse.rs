@@ -76,12 +76,28 @@ misuses! {
         "small block of 48 bytes, freed as one aligned to 4096; freed all the same",
         "small block of 128 bytes, freed as one of 4000 bytes; freed all the same",
     ];
-    delete_behind_cookie.cc = "free", ["8 bytes behind the beginning of a small block of 48 bytes; ignored"];
+    delete_behind_cookie.cc = "operator delete", ["8 bytes behind the beginning of a small block of 48 bytes; ignored"];
     delete_mismatched.cc = "", [];
+    delete_through_base.cc = "operator delete", [
+        "small block of 32 bytes, freed as one of 8 bytes; freed all the same",
+        "medium block of 102400 bytes, freed as one of 8 bytes; freed all the same",
+    ];
     delete_twice_between.cc = "free", [
         "small block of 16 bytes, freed twice: thread N has it among its free blocks; ignored",
     ];
     delete_unmapped.cc = "free", [UNKNOWN; 2];
+    delete_wrong_size.cc = "operator delete", [
+        "small block of 208 bytes, freed as one of 8 bytes; freed all the same",
+        "small block of 208 bytes, freed as one of 209 bytes; freed all the same",
+        "small block of 32 bytes, freed as one of 0 bytes; freed all the same",
+        "small block of 32 bytes, freed as one of 18446744073709551615 bytes; freed all the same",
+        "small block of 3072 bytes, freed as one of 2000 bytes; freed all the same",
+        "medium block of 102400 bytes, freed as one of 1000 bytes; freed all the same",
+        "medium block of 102400 bytes, freed as one of 200000 bytes; freed all the same",
+        "large block of 10485760 bytes, freed as one of 1000 bytes; freed all the same",
+        "large block of 10485760 bytes, freed as one of 20971520 bytes; freed all the same",
+        "small block of 512 bytes, freed as one of 8 bytes; freed all the same",
+    ];
     free_end_of_readable.c = "free", [UNKNOWN; 2];
     free_end_of_small.c = "free", ["small block of 3072 bytes that was never handed out; ignored"];
     free_function.c = "free", [UNKNOWN];
@@ -111,6 +127,7 @@ misuses! {
     free_twice_after_emptied.c = "free", [NOT_IN_USE];
     free_twice_after_retired.c = "free", [UNKNOWN];
     free_twice_after_trim.c = "free", [UNKNOWN];
+    free_twice_among_many_sent.c = "free", [TWICE_24];
     free_twice_by_another_thread.c = "free", [TWICE_24_BY_WHOM];
     free_twice_by_thread_that_ends.c = "free", [TWICE_24];
     free_twice_delete.cc = "free", [TWICE_200];
@@ -167,8 +184,6 @@ const UNNOTICED: &[&str] = &[
     "unnoticed_handed_out_again.c",
     "unnoticed_handed_out_twice.c",
     "unnoticed_inside_handed_out.c",
-    "unnoticed_size_of_delete.cc",
-    "unnoticed_twice_among_many_sent.c",
     "unnoticed_written_and_handed_out.c",
 ];
 

@@ -10,8 +10,10 @@ use crate::blocks;
 use crate::words::Words;
 use hakmem_core::backend::{availability, large_cache, slabs};
 use hakmem_core::base::sizes::SLAB;
+use hakmem_core::base::wake_up;
 use hakmem_core::debug;
 use hakmem_core::heap;
+use hakmem_os::helper;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -47,10 +49,22 @@ static HANDS: [Hands<MOST>; 3] =
 /// Everything that is live, to be sorted.
 static ALL: Hands<{ 5 * MOST }> = Hands { blocks: UnsafeCell::new([(0, 0); 5 * MOST]), count: UnsafeCell::new(0) };
 
+/// What a child is told.
+#[derive(Clone, Copy)]
+pub struct Task {
+    /// How it was made.
+    pub way: Way,
+    /// Where it says what is wrong.
+    pub words: &'static Words,
+    /// The sizes that the scenario is about.
+    pub sizes: &'static [usize],
+    /// Seconds until it counts as hanging.
+    pub patience: u32,
+}
+
 /// What the threads of a child are told.
-struct Task {
-    words: &'static Words,
-    sizes: &'static [usize],
+struct Together<'a> {
+    task: &'a Task,
     barrier: UnsafeCell<MaybeUninit<libc::pthread_barrier_t>>,
 }
 
@@ -127,21 +141,21 @@ fn free(words: &Words, (address, size): (usize, usize), whose: &str) {
 }
 
 /// Tries the heap, and ends the process: with 0 if it is sound.
-pub fn try_heap(way: Way, words: &'static Words, sizes: &'static [usize], patience: u32) -> ! {
+pub fn try_heap(task: &Task) -> ! {
+    let Task { way, words, sizes, patience } = *task;
     // SAFETY: ends this process if it hangs.
     unsafe { libc::alarm(patience) };
     // A heap that does not validate is used all the same: what comes of it tells how bad it is.
     let was_sound = way == Way::Clone || is_valid(words, "at once");
-    let task = Task { words, sizes, barrier: UnsafeCell::new(MaybeUninit::zeroed()) };
     HANDS[0].allocate(words, sizes);
-    on_threads(&task);
+    on_threads(task);
     look_for_overlap(words, "after the first blocks");
     for block in blocks::take_every_other() {
         free(words, block, "a block of the thread that is gone");
     }
     HANDS.iter().for_each(|hands| hands.free(words, 2));
     HANDS[0].allocate(words, sizes);
-    on_threads(&task);
+    on_threads(task);
     look_for_overlap(words, "after the second blocks");
     HANDS.iter().for_each(|hands| hands.free(words, 1));
     heap::trim();
@@ -153,7 +167,21 @@ pub fn try_heap(way: Way, words: &'static Words, sizes: &'static [usize], patien
     unsafe { libc::_exit(0) }
 }
 
+/// Uses the heap in a signal handler, which returns to where it may be half changed: so it is not validated.
+pub fn use_heap(task: &Task) {
+    // SAFETY: ends this process if it hangs.
+    unsafe { libc::alarm(task.patience) };
+    HANDS[0].allocate(task.words, &[]);
+    on_threads(&Task { sizes: &[], ..*task });
+    look_for_overlap(task.words, "in the handler");
+    HANDS.iter().for_each(|hands| hands.free(task.words, 2));
+}
+
 fn is_valid(words: &Words, when: &str) -> bool {
+    // It must not be at work meanwhile. The child is asked again at the end, when it may have one of its own.
+    if !wake_up::without_scavenger(|| helper::is_over(0), |over| over) {
+        fail!(words, "the scavenger does not end");
+    }
     let fault = debug::validate().err().map(|fault| fault.what);
     let miscounted = || {
         let (kept, slabs) = (
@@ -172,18 +200,19 @@ fn is_valid(words: &Words, when: &str) -> bool {
 
 /// Lets two threads allocate, which both have a heap at the same time.
 fn on_threads(task: &Task) {
-    extern "C" fn run<const HAND: usize>(task: *mut c_void) -> *mut c_void {
-        // SAFETY: the task outlives the threads, which are waited for.
-        let task = unsafe { &*task.cast::<Task>() };
-        HANDS[HAND].allocate(task.words, task.sizes);
+    extern "C" fn run<const HAND: usize>(together: *mut c_void) -> *mut c_void {
+        // SAFETY: it outlives the threads, which are waited for.
+        let together = unsafe { &*together.cast::<Together<'_>>() };
+        HANDS[HAND].allocate(together.task.words, together.task.sizes);
         // SAFETY: initialised for two threads, which both come here.
-        unsafe { libc::pthread_barrier_wait(task.barrier.get().cast()) };
+        unsafe { libc::pthread_barrier_wait(together.barrier.get().cast()) };
         ptr::null_mut()
     }
+    let together = Together { task, barrier: UnsafeCell::new(MaybeUninit::zeroed()) };
     // SAFETY: the barrier is for two threads, which are waited for before it goes.
     unsafe {
-        libc::pthread_barrier_init(task.barrier.get().cast(), ptr::null(), 2);
-        let argument = ptr::from_ref(task).cast_mut().cast::<c_void>();
+        libc::pthread_barrier_init(together.barrier.get().cast(), ptr::null(), 2);
+        let argument = ptr::from_ref(&together).cast_mut().cast::<c_void>();
         let threads = [run::<1> as extern "C" fn(*mut c_void) -> *mut c_void, run::<2>].map(|run| {
             let mut thread = 0;
             if libc::pthread_create(&mut thread, ptr::null(), run, argument) != 0 {

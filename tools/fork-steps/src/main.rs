@@ -1,13 +1,16 @@
 //! Forks a process at each step of a slow path of the allocator, and tries the child's heap.
 //!
 //! ```text
-//! hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
+//! hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]
 //! ```
 //!
-//! A process runs a scenario on one thread, which this program steps through by ptrace. After each instruction that writes to
-//! memory another thread of that process makes a child, in which the stepped thread is gone, in the middle of what it did. The
-//! child validates its heap, uses it from several threads, frees what the thread had, and validates it again. Where one fails the
-//! program says after which instruction. It ends with status 0 if all children were sound.
+//! A process runs a scenario on one thread, which this program steps through by ptrace; or the scavenger, which that thread starts.
+//! After each instruction that writes to memory another thread of that process makes a child, in which the stepped thread is gone, in
+//! the middle of what it did. The child validates its heap, uses it from several threads, frees what the thread had, and validates
+//! it again. Where one fails the program says after which instruction. It ends with status 0 if all children were sound.
+//!
+//! With `--in-handler` the stepped thread itself makes the child, in a signal handler. The child uses its heap there, returns from the
+//! handler, ends what the thread was doing, and is tried then.
 
 mod blocks;
 mod child;
@@ -19,19 +22,20 @@ mod traced;
 mod words;
 
 use child::Way;
-use scenarios::SCENARIOS;
+use scenarios::{SCENARIOS, Stepped};
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::c_void;
 use std::process::ExitCode;
-use steps::{Effort, Finding};
+use steps::Finding;
+use traced::Trial;
 
 /// Lines of the stack that are printed.
 const LINES: usize = 6;
 
 struct Options {
-    way: Way,
-    effort: Effort,
+    trial: Trial,
+    every_time: bool,
     only: String,
 }
 
@@ -42,11 +46,13 @@ fn options() -> Option<Options> {
         "clone" => Way::Clone,
         _ => return None,
     };
-    let mut options = Options { way, effort: Effort { every_time: false, patience: 60 }, only: String::new() };
+    let trial = Trial { way, in_handler: false, patience: 60 };
+    let mut options = Options { trial, every_time: false, only: String::new() };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--every-time" => options.effort.every_time = true,
-            "--patience" => options.effort.patience = arguments.next()?.parse().ok()?,
+            "--in-handler" => options.trial.in_handler = true,
+            "--every-time" => options.every_time = true,
+            "--patience" => options.trial.patience = arguments.next()?.parse().ok()?,
             "--only" => options.only = arguments.next()?,
             _ => return None,
         }
@@ -56,12 +62,18 @@ fn options() -> Option<Options> {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("usage: hakmem-fork-steps fork|clone [--every-time] [--patience SECONDS] [--only PART-OF-A-NAME]");
+        eprintln!(
+            "usage: hakmem-fork-steps fork|clone [--in-handler] [--every-time] [--patience SECONDS] [--only NAME]"
+        );
         return ExitCode::FAILURE;
     };
     let (mut sound, mut children) = (true, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
-        let outcome = steps::run(scenario, options.way, options.effort);
+        // The scavenger gets no signals.
+        if options.trial.in_handler && (scenario.is_part || scenario.stepped != Stepped::Itself) {
+            continue;
+        }
+        let outcome = steps::run(scenario, options.trial, options.every_time);
         println!(
             "{}: {} steps, {} children, {} of them not sound",
             scenario.name,

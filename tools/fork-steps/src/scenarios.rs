@@ -6,10 +6,12 @@
 use crate::blocks::{Held, drop_one, hold, resize};
 use crate::clock;
 use hakmem_core::backend::purge::Purge;
-use hakmem_core::backend::{large_cache, slabs};
-use hakmem_core::base::demand;
+use hakmem_core::backend::{availability, slabs};
+use hakmem_core::base::{demand, wake_up};
+use hakmem_core::heap::{Heap, Status};
 use hakmem_core::reclaim;
-use hakmem_core::{heap, policy};
+use hakmem_core::{heap, policy, stats};
+use hakmem_os::{helper, slot};
 use std::ffi::{CStr, c_void};
 use std::sync::mpsc;
 use std::thread;
@@ -24,10 +26,25 @@ pub struct Scenario {
     pub settings: &'static [&'static CStr],
     /// Whether it goes on until the thread has ended.
     pub ends: bool,
+    /// Whose steps are taken.
+    pub stepped: Stepped,
+    /// Whether it calls what no program calls by itself, so that no signal handler interrupts just that.
+    pub is_part: bool,
     /// What is done before, and not stepped through.
     pub prepare: fn(&mut World),
-    /// What is stepped through.
+    /// What is stepped through; where the scavenger is, what starts it.
     pub act: fn(&mut World),
+    /// Whether the steps came to what they were to lead to, asked at the end.
+    pub reached: fn() -> bool,
+}
+
+/// Which thread is stepped through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stepped {
+    /// The one that runs the scenario.
+    Itself,
+    /// The scavenger that it starts, from its first instruction until it is about to sleep for the n-th time, or ends before.
+    Scavenger(usize),
 }
 
 /// What a scenario keeps between its two parts.
@@ -39,7 +56,17 @@ pub struct World {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-const USUAL: Scenario = Scenario { name: "", sizes: &[], settings: &[], ends: false, prepare: |_| {}, act: |_| {} };
+const USUAL: Scenario = Scenario {
+    name: "",
+    sizes: &[],
+    settings: &[],
+    ends: false,
+    stepped: Stepped::Itself,
+    is_part: false,
+    prepare: |_| {},
+    act: |_| {},
+    reached: || true,
+};
 
 /// All of them.
 pub static SCENARIOS: &[Scenario] = &[
@@ -248,7 +275,7 @@ pub static SCENARIOS: &[Scenario] = &[
             world.hold(1, 6 * MIB);
             world.hold(1, 9 * MIB);
             world.free_all();
-            large_cache::unmap(Purge::All);
+            heap::trim();
         },
         ..USUAL
     },
@@ -303,23 +330,10 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "pass of the decay",
+        is_part: true,
         sizes: &[20_000],
         prepare: |world| {
-            world.hold(30, 20_000);
-            world.hold(4, MIB);
-            world.hold(2, 3 * MIB);
-            world.hold(1, 150 * KIB);
-            world.free_but_one_in(9);
-            heap::collect();
-            pass();
-            pass();
-            // Free again since, and found free by one pass.
-            world.hold(10, 20_000);
-            world.hold(3, MIB);
-            world.hold(1, 3 * MIB);
-            world.free_but_one_in(9);
-            heap::collect();
-            pass();
+            world.what_a_pass_gives_back();
             clock::turn(policy::current().decay_ms);
         },
         act: |_| {
@@ -343,6 +357,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "free slabs are purged",
+        is_part: true,
         sizes: &[20_000],
         prepare: |world| {
             world.hold(30, 20_000);
@@ -353,7 +368,129 @@ pub static SCENARIOS: &[Scenario] = &[
         act: |_| _ = slabs::purge(Purge::All),
         ..USUAL
     },
+    Scenario {
+        name: "thread that starts the scavenger",
+        // It naps for longer than the scenario takes.
+        settings: &[c"HAKMEM_SCAVENGE_FROM=64M", c"HAKMEM_DECAY_MS=3600000"],
+        prepare: |world| world.hold(1, 64),
+        act: |_| start_scavenger(),
+        reached: || !helper::is_over(0),
+        ..USUAL
+    },
+    Scenario { name: "scavenger begins", stepped: Stepped::Scavenger(1), ..SCAVENGED },
+    Scenario {
+        name: "scavenger makes a pass",
+        sizes: &[20_000],
+        stepped: Stepped::Scavenger(2),
+        prepare: World::what_a_pass_gives_back,
+        act: |_| start_scavenger_in_time(),
+        reached: || availability::dirty() == 0,
+        ..SCAVENGED
+    },
+    Scenario {
+        name: "scavenger opens gaps in spans",
+        sizes: &[1000],
+        settings: &[
+            c"HAKMEM_SCAVENGE_FROM=64M",
+            c"HAKMEM_DECAY_MS=100",
+            c"HAKMEM_CACHE_BLOCKS=8",
+            c"HAKMEM_CACHE_TOTAL=0",
+        ],
+        stepped: Stepped::Scavenger(2),
+        prepare: |world| {
+            world.hold(300, 1000);
+            world.free_but_one_in(16);
+            heap::open_holes(false);
+        },
+        act: |_| start_scavenger_in_time(),
+        reached: || {
+            let slabs = slabs::extent();
+            stats::totals().purged_bytes as usize > slabs.free - slabs.dirty
+        },
+        ..SCAVENGED
+    },
+    Scenario {
+        name: "scavenger empties the heaps of threads that wait",
+        sizes: &[64, 3000],
+        stepped: Stepped::Scavenger(4),
+        prepare: World::left_with_threads_that_wait,
+        reached: || with_status(Status::Taken) != 0,
+        ..SCAVENGED
+    },
+    Scenario {
+        name: "scavenger does so because it is asked",
+        sizes: &[64, 3000],
+        stepped: Stepped::Scavenger(2),
+        prepare: World::left_with_threads_that_wait,
+        act: |_| {
+            start_scavenger();
+            thread::spawn(|| {
+                // It may not wait as long as the answer takes here, but what it asked for is done.
+                wake_up::request_flush();
+                live_on();
+            });
+        },
+        reached: || with_status(Status::Taken) != 0,
+        ..SCAVENGED
+    },
+    Scenario {
+        name: "scavenger buries the heap of a thread that is gone",
+        sizes: &[64, 3000],
+        stepped: Stepped::Scavenger(4),
+        prepare: |world| {
+            world.hold(10, 64);
+            elsewhere(true, || {
+                (0..50).for_each(|_| drop_one(hold(64)));
+                (0..20).for_each(|_| _ = hold(3000));
+                drop_one(hold(100 * KIB));
+                // As if the slot's memory were somebody else's by now.
+                slot::set_state(0);
+                slot::set_distance(0);
+                slot::set_heap(0);
+            });
+        },
+        reached: || with_status(Status::Pooled) != 0,
+        ..SCAVENGED
+    },
+    Scenario {
+        name: "scavenger ends",
+        stepped: Stepped::Scavenger(100),
+        act: |_| {
+            start_scavenger();
+            thread::spawn(|| {
+                while !wake_up::without_scavenger(|| helper::is_over(0), |over| over) {}
+                live_on();
+            });
+        },
+        reached: || helper::is_over(0),
+        ..SCAVENGED
+    },
 ];
+
+/// The scavenger is stepped through, which naps for a moment only.
+const SCAVENGED: Scenario = Scenario {
+    settings: &[c"HAKMEM_SCAVENGE_FROM=64M", c"HAKMEM_DECAY_MS=100"],
+    stepped: Stepped::Scavenger(1),
+    prepare: |world| world.hold(1, 64),
+    act: |_| start_scavenger(),
+    ..USUAL
+};
+
+/// Rings the bell with more mapped than the scavenger waits for.
+fn start_scavenger() {
+    drop_one(hold(70 * MIB));
+}
+
+/// The same when a pass is due, which this thread does not make itself.
+fn start_scavenger_in_time() {
+    start_scavenger();
+    clock::turn(policy::current().decay_ms);
+}
+
+/// How many heaps have this status.
+fn with_status(status: Status) -> usize {
+    Heap::all().filter(|heap| heap.status() == status).count()
+}
 
 /// Makes a pass of the decay.
 fn pass() {
@@ -407,6 +544,36 @@ impl World {
     /// Resizes the first block.
     fn resize(&mut self, size: usize) {
         resize(self.blocks[0], size);
+    }
+
+    /// Frees what the next pass of the decay gives back.
+    fn what_a_pass_gives_back(&mut self) {
+        self.hold(30, 20_000);
+        self.hold(4, MIB);
+        self.hold(2, 3 * MIB);
+        self.hold(1, 150 * KIB);
+        self.free_but_one_in(9);
+        heap::collect();
+        pass();
+        pass();
+        // Free again since, and found free by one pass.
+        self.hold(10, 20_000);
+        self.hold(3, MIB);
+        self.hold(1, 3 * MIB);
+        self.free_but_one_in(9);
+        heap::collect();
+        pass();
+    }
+
+    /// Lets threads live on that have all kinds of free blocks at hand, in bins and on the way to each other.
+    fn left_with_threads_that_wait(&mut self) {
+        self.of_another_thread(240, 64);
+        self.of_another_thread(20, 3000);
+        self.freed_elsewhere(5);
+        elsewhere(true, || {
+            let blocks: Vec<_> = (0..40).map(|_| hold(64)).chain((0..3).map(|_| hold(100 * KIB))).collect();
+            blocks.into_iter().skip(1).for_each(drop_one);
+        });
     }
 
     /// Takes blocks that another thread allocated, which lives on.

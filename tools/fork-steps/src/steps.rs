@@ -7,25 +7,13 @@
 //! it traces and that stands still.
 
 use crate::blocks;
-use crate::child::Way;
-use crate::scenarios::Scenario;
+use crate::scenarios::{Scenario, Stepped};
 use crate::stores::Code;
-use crate::traced::{self, Line, Pipe};
+use crate::traced::{self, Line, Order, Pipe, Trial};
 use crate::words::Words;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::ptr;
-
-/// How thorough a run is.
-#[derive(Clone, Copy)]
-pub struct Effort {
-    /// Whether an instruction that is met again and again in the same call is tried each time, and not the first, second, fourth,
-    /// eighth, ... time.
-    pub every_time: bool,
-    /// Seconds until a child counts as hanging.
-    pub patience: u32,
-}
+use std::{io, mem, ptr};
 
 /// An instruction after which a child's heap was not sound.
 #[derive(Clone, Debug)]
@@ -57,22 +45,26 @@ const HANGING: usize = 2;
 /// The stack of the thread, with what lies around it that is its own, is not what children look at.
 const OWN_BELOW: u64 = 4096;
 const OWN_ABOVE: u64 = 64 << 10;
+/// The scavenger begins in the middle of a mapping of its own.
+const SCAVENGERS_ABOVE: u64 = 32 << 10;
 
-/// Steps through a scenario.
-pub fn run(scenario: &'static Scenario, way: Way, effort: Effort) -> Outcome {
+/// Steps through a scenario. Unless it is to be tried `every_time`, an instruction that is met again and again in the same call is tried
+/// the first, second, fourth, eighth, ... time.
+pub fn run(scenario: &'static Scenario, trial: Trial, every_time: bool) -> Outcome {
     let words = Words::map();
-    let line = Line { go: Pipe::new(), fork: Pipe::new(), answer: Pipe::new() };
+    let line = Line { go: Pipe::new(), order: Pipe::new(), answer: Pipe::new() };
     // SAFETY: this process has one thread, so its child may do anything.
     let process = unsafe { libc::fork() };
     assert_ne!(process, -1, "a process");
     if process == 0 {
-        traced::run(scenario, way, line, words, effort.patience);
+        traced::run(scenario, trial, line, words);
     }
     line.go.only(true);
-    line.fork.only(true);
+    line.order.only(true);
     line.answer.only(false);
     let mut outcome = Outcome::default();
-    if let Err(problem) = follow(line, effort, words, &mut outcome) {
+    let run = Run { scenario, trial, line, words, every_time };
+    if let Err(problem) = run.follow(&mut outcome) {
         outcome.problem = Some(problem);
     }
     // The traced thread has to be waited for, too, or else the process never ends.
@@ -82,52 +74,158 @@ pub fn run(scenario: &'static Scenario, way: Way, effort: Effort) -> Outcome {
         while !matches!(libc::waitpid(-1, ptr::null_mut(), libc::__WALL), -1) {}
     }
     line.go.only(false);
-    line.fork.only(false);
+    line.order.only(false);
     line.answer.only(true);
     outcome
 }
 
-fn follow(line: Line, effort: Effort, words: &Words, outcome: &mut Outcome) -> Result<(), String> {
-    let ended = || "the process ended before its thread began".to_string();
-    let thread = line.answer.receive().ok_or_else(ended)?;
-    // SAFETY: a thread of a process of ours.
-    if unsafe { libc::ptrace(libc::PTRACE_SEIZE, thread, 0, 0) } != 0 {
-        let error = io::Error::last_os_error();
-        return Err(format!("this system forbids ptrace of a child ({error}); allow it (seccomp, containers)"));
-    }
-    line.go.send(0);
-    stopped(thread)?.ok_or_else(ended)?;
-    let mut way = Walk::new();
-    let mut before = registers(thread)?;
-    let own = before.rsp + OWN_ABOVE;
-    let mut hanging = 0;
-    while before.rip != traced::end as fn() as usize as u64 {
-        let wrote = way.writes(&before, own);
-        // SAFETY: the thread stands still; no signal is passed on.
-        unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, thread, 0, 0) };
-        let Some(signal) = stopped(thread)? else { return Ok(()) };
-        if signal != libc::SIGTRAP {
-            return Err(format!("the thread got signal {signal}"));
-        }
-        outcome.steps += 1;
-        let after = registers(thread)?;
-        if way.go_on(&before, &after, wrote, effort) {
-            words.clear();
-            line.fork.send(0);
-            let status = line.answer.receive().ok_or("the process ended")?;
-            outcome.children += 1;
-            if let Some(what) = complaint(status, words) {
-                let callers = way.calls.iter().rev().map(|(back, _)| *back).collect();
-                outcome.findings.push(Finding { address: way.last, callers, what });
-                hanging += usize::from(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM);
-                if hanging == HANGING {
-                    return Err("too many children hang".into());
+/// A process and what is done with it.
+struct Run {
+    scenario: &'static Scenario,
+    trial: Trial,
+    line: Line,
+    words: &'static Words,
+    every_time: bool,
+}
+
+/// A thread that stands still at the beginning of what is stepped through.
+struct Start {
+    thread: libc::pid_t,
+    /// How far above its stack pointer lies what is its own.
+    own_above: u64,
+    /// How often it may fall asleep.
+    sleeps: usize,
+}
+
+impl Run {
+    fn follow(&self, outcome: &mut Outcome) -> Result<(), String> {
+        let Start { thread, own_above, mut sleeps } = self.start()?;
+        let mut way = Walk::new();
+        let mut before = registers(thread)?;
+        let own = before.rsp + own_above;
+        let mut hanging = 0;
+        while before.rip != traced::end as fn() as usize as u64 {
+            if way.is_sleep(&before) {
+                if sleeps == 1 {
+                    break;
+                }
+                sleeps -= 1;
+            }
+            let wrote = way.writes(&before, own);
+            resume(libc::PTRACE_SINGLESTEP, thread, 0);
+            let Some(signal) = stopped(thread)? else { break };
+            if signal != libc::SIGTRAP {
+                return Err(format!("the thread got signal {signal}"));
+            }
+            outcome.steps += 1;
+            let after = registers(thread)?;
+            let is_tried = way.go_on(&before, &after, wrote, self.every_time);
+            if is_tried && !(self.trial.in_handler && is_deaf(thread)) {
+                let status = if self.trial.in_handler { self.signal(thread)? } else { self.order(Order::Fork)? };
+                outcome.children += 1;
+                if let Some(what) = complaint(status, self.words) {
+                    let callers = way.calls.iter().rev().map(|(back, _)| *back).collect();
+                    outcome.findings.push(Finding { address: way.last, callers, what });
+                    hanging += usize::from(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM);
+                    if hanging == HANGING {
+                        return Err("too many children hang".into());
+                    }
                 }
             }
+            before = after;
         }
-        before = after;
+        match self.order(Order::Look)? {
+            0 => Err("the steps did not lead where they were to lead".into()),
+            _ => Ok(()),
+        }
     }
-    Ok(())
+
+    /// Traces the thread that runs the scenario, and lets it come to where stepping begins.
+    fn start(&self) -> Result<Start, String> {
+        let ended = || "the process ended before its thread began".to_string();
+        let thread = self.line.answer.receive().ok_or_else(ended)?;
+        // SAFETY: a thread of a process of ours.
+        if unsafe { libc::ptrace(libc::PTRACE_SEIZE, thread, 0, 0) } != 0 {
+            let error = io::Error::last_os_error();
+            return Err(format!("this system forbids ptrace of a child ({error}); allow it (seccomp, containers)"));
+        }
+        self.line.go.send(0);
+        stopped(thread)?.ok_or_else(ended)?;
+        match self.scenario.stepped {
+            Stepped::Itself => Ok(Start { thread, own_above: OWN_ABOVE, sleeps: usize::MAX }),
+            Stepped::Scavenger(sleeps) => {
+                let thread = scavenger_of(thread)?;
+                Ok(Start { thread, own_above: SCAVENGERS_ABOVE, sleeps })
+            }
+        }
+    }
+
+    /// Gives an order to the thread that forks; its answer.
+    fn order(&self, order: Order) -> Result<i32, String> {
+        self.words.clear();
+        self.line.order.send(order as i32);
+        self.line.answer.receive().ok_or_else(|| "the process ended".to_string())
+    }
+
+    /// Has the stepped thread fork in a signal handler, and return from that; how the child ended.
+    fn signal(&self, thread: libc::pid_t) -> Result<i32, String> {
+        let ended = || "the process ended in its signal handler".to_string();
+        self.words.clear();
+        let there = registers(thread)?;
+        resume(libc::PTRACE_CONT, thread, traced::FORK_HERE);
+        // The end of the child is another signal.
+        while stopped(thread)?.ok_or_else(ended)? != libc::SIGTRAP {
+            resume(libc::PTRACE_CONT, thread, 0);
+        }
+        let status = self.line.answer.receive().ok_or_else(ended)?;
+        loop {
+            resume(libc::PTRACE_SINGLESTEP, thread, 0);
+            stopped(thread)?.ok_or_else(ended)?;
+            let now = registers(thread)?;
+            if (now.rip, now.rsp) == (there.rip, there.rsp) {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+/// Whether a thread that stands still has the signal blocked whose handler would fork.
+fn is_deaf(thread: libc::pid_t) -> bool {
+    let mut blocked = 0_u64;
+    // SAFETY: the kernel writes the eight bytes.
+    unsafe { libc::ptrace(libc::PTRACE_GETSIGMASK, thread, mem::size_of_val(&blocked), &raw mut blocked) };
+    blocked & 1 << (traced::FORK_HERE - 1) != 0
+}
+
+/// Lets a thread go on that stands still, with a signal if one is given.
+fn resume(how: libc::c_uint, thread: libc::pid_t, signal: i32) {
+    // SAFETY: the thread stands still.
+    unsafe { libc::ptrace(how, thread, 0, signal) };
+}
+
+/// Lets the thread that stands at the begin of its scenario run to the end of that; the scavenger which it started, and which stands
+/// still at its first instruction.
+fn scavenger_of(starter: libc::pid_t) -> Result<libc::pid_t, String> {
+    let ended = || "the process ended before there was a scavenger".to_string();
+    let trace_threads = |options: i32| {
+        // SAFETY: the thread stands still.
+        unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, starter, 0, options) };
+    };
+    trace_threads(libc::PTRACE_O_TRACECLONE);
+    resume(libc::PTRACE_CONT, starter, 0);
+    let status = stop_of(starter)?.ok_or_else(ended)?;
+    if status >> 8 != libc::SIGTRAP | libc::PTRACE_EVENT_CLONE << 8 {
+        return Err("no scavenger was started".into());
+    }
+    let mut thread: libc::c_ulong = 0;
+    // SAFETY: the thread stands still, and the kernel writes the number.
+    unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, starter, 0, &raw mut thread) };
+    trace_threads(0);
+    stopped(thread as libc::pid_t)?.ok_or_else(ended)?;
+    resume(libc::PTRACE_CONT, starter, 0);
+    stopped(starter)?.ok_or_else(ended)?;
+    resume(libc::PTRACE_DETACH, starter, 0);
+    Ok(thread as libc::pid_t)
 }
 
 /// What is wrong with a child that ended like this.
@@ -180,13 +278,22 @@ impl Walk {
         writes || step.is_system_call
     }
 
+    /// Whether the instruction that comes next is the call by which a thread falls asleep.
+    fn is_sleep(&mut self, registers: &libc::user_regs_struct) -> bool {
+        let operation = registers.rsi as i32 & !libc::FUTEX_PRIVATE_FLAG;
+        self.code.has(registers.rip)
+            && self.code.step(registers.rip).is_system_call
+            && registers.rax == libc::SYS_futex as u64
+            && operation == libc::FUTEX_WAIT
+    }
+
     /// Takes a step; whether a child is to be tried after it.
     fn go_on(
         &mut self,
         before: &libc::user_regs_struct,
         after: &libc::user_regs_struct,
         wrote: bool,
-        effort: Effort,
+        every_time: bool,
     ) -> bool {
         if self.code.has(before.rip) {
             self.last = before.rip;
@@ -211,24 +318,29 @@ impl Walk {
         self.wrote = false;
         let met = self.met.entry((self.last, self.calls.last().map_or(0, |(_, chain)| *chain))).or_default();
         *met += 1;
-        effort.every_time || met.is_power_of_two()
+        every_time || met.is_power_of_two()
     }
 }
 
 /// Waits until the thread stands still: the signal; `None` when it has ended.
 fn stopped(thread: libc::pid_t) -> Result<Option<i32>, String> {
+    Ok(stop_of(thread)?.map(|status| libc::WSTOPSIG(status)))
+}
+
+/// The same: how it was stopped, as `waitpid` says it.
+fn stop_of(thread: libc::pid_t) -> Result<Option<i32>, String> {
     let mut status = 0;
     // SAFETY: writes the status.
     let waited = unsafe { libc::waitpid(thread, &mut status, libc::__WALL) };
     if waited != thread {
         return Err(format!("the thread cannot be waited for: {}", io::Error::last_os_error()));
     }
-    Ok(libc::WIFSTOPPED(status).then(|| libc::WSTOPSIG(status)))
+    Ok(libc::WIFSTOPPED(status).then_some(status))
 }
 
 fn registers(thread: libc::pid_t) -> Result<libc::user_regs_struct, String> {
     // SAFETY: numbers only, for which zero is a value.
-    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let mut registers: libc::user_regs_struct = unsafe { mem::zeroed() };
     // SAFETY: the thread stands still, and the struct is what this request writes.
     let result = unsafe { libc::ptrace(libc::PTRACE_GETREGS, thread, ptr::null_mut::<u8>(), &raw mut registers) };
     if result == 0 { Ok(registers) } else { Err(format!("no registers: {}", io::Error::last_os_error())) }

@@ -16,6 +16,9 @@ pub struct Words {
     text: UnsafeCell<[u8; LENGTH]>,
 }
 
+// SAFETY: the length is atomic, and the text is written by one process at a time and read when that has ended.
+unsafe impl Sync for Words {}
+
 /// Writes on the page; what does not fit is dropped.
 struct Pen<'a>(&'a Words);
 

@@ -1,4 +1,5 @@
-//! A child that is forked while another thread is anywhere in a slow path of the allocator has a sound heap.
+//! A child that is forked while another thread is anywhere in a slow path of the allocator has a sound heap, and so has one that is
+//! forked in a signal handler there.
 //!
 //! The program in the release profile does the work: what is stepped through is compiled as it ships.
 //! `HAKMEM_FORK_STEPS=every-time` tries an instruction that is met again and again each time, which takes some minutes.
@@ -16,9 +17,9 @@ fn program() -> PathBuf {
     program
 }
 
-fn children_made_by(way: &str) {
+fn children_made_by(way: &[&str]) {
     let mut run = Command::new(program());
-    run.arg(way);
+    run.args(way);
     match env::var("HAKMEM_FORK_STEPS").ok().as_deref() {
         None | Some("") => {}
         Some("every-time") => _ = run.arg("--every-time"),
@@ -26,15 +27,25 @@ fn children_made_by(way: &str) {
     }
     let output = run.output().expect("the program runs");
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "children made by {way}:\n{said}{warned}");
+    assert!(output.status.success(), "children made by {way:?}:\n{said}{warned}");
 }
 
 #[test]
 fn a_child_of_fork_has_a_sound_heap_wherever_the_other_threads_were() {
-    children_made_by("fork");
+    children_made_by(&["fork"]);
 }
 
 #[test]
 fn a_child_that_no_handler_was_called_for_has_one_too() {
-    children_made_by("clone");
+    children_made_by(&["clone"]);
+}
+
+#[test]
+fn a_child_that_a_signal_handler_forks_goes_on_with_what_was_interrupted() {
+    children_made_by(&["fork", "--in-handler"]);
+}
+
+#[test]
+fn so_does_one_that_no_handler_was_called_for() {
+    children_made_by(&["clone", "--in-handler"]);
 }

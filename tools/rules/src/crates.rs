@@ -12,6 +12,9 @@ use crate::Breach;
 /// last, and may depend on any.
 pub const ORDER: [&[&str]; 3] = [&["hakmem-os"], &["hakmem-core"], &["hakmem-alloc", "hakmem-capi"]];
 
+/// What the allocator's crates take from elsewhere to ship: the crate, and what it may depend on.
+const FROM_ELSEWHERE: [(&str, &str); 2] = [("hakmem-os", "libc"), ("hakmem-os", "loom")];
+
 /// What cargo knows about the workspace.
 pub struct Workspace {
     /// Where cargo puts what it builds.
@@ -32,6 +35,8 @@ struct Dependency {
     version: String,
     /// In the workspace, not from a registry.
     local: bool,
+    /// Part of what is built, not only of its tests or of building it.
+    ships: bool,
 }
 
 impl Workspace {
@@ -79,6 +84,25 @@ impl Workspace {
             .collect()
     }
 
+    /// Dependencies that bring foreign code into the allocator.
+    pub fn foreign(&self) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        for one in self.crates.iter().filter(|one| one.level() < ORDER.len()) {
+            let foreign = one.dependencies.iter().filter(|dependency| {
+                let allowed = FROM_ELSEWHERE.contains(&(one.name.as_str(), dependency.name.as_str()));
+                dependency.ships && !dependency.local && !allowed
+            });
+            breaches.extend(foreign.map(|dependency| {
+                let name = &dependency.name;
+                one.breach(
+                    name,
+                    format!("`{name}` in the allocator: libc belongs in hakmem-os, more takes a decision record"),
+                )
+            }));
+        }
+        breaches
+    }
+
     /// Dependencies from a registry whose version may change by itself.
     pub fn unpinned(&self) -> Vec<Breach> {
         let mut breaches = Vec::new();
@@ -104,6 +128,7 @@ impl Crate {
             name: text(&dependency["name"]).to_string(),
             version: text(&dependency["req"]).to_string(),
             local: dependency["path"].is_string(),
+            ships: dependency["kind"].is_null(),
         });
         Crate {
             name: text(&package["name"]).to_string(),
@@ -193,5 +218,14 @@ mod tests {
     fn versions_are_pinned() {
         let one = workspace(&[("tools", "tool", &[("a", "=1.2.3"), ("b", "^1.2"), ("c", "*")])]);
         assert_eq!(one.unpinned().len(), 1);
+    }
+    #[test]
+    fn foreign_code_comes_in_by_one_crate() {
+        let one = workspace(&[
+            ("crates", "hakmem-os", &[("libc", "=1.0.0"), ("other", "=1.0.0")]),
+            ("crates", "hakmem-core", &[("libc", "=1.0.0"), ("hakmem-os", "*")]),
+            ("tools", "tool", &[("libc", "=1.0.0")]),
+        ]);
+        assert_eq!(one.foreign().len(), 2);
     }
 }

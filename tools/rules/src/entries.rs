@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::crates::Workspace;
-use crate::golden::{TO_ALLOCATE, TO_FREE};
+use crate::golden::{TO_ALLOCATE, TO_FREE, TO_FREE_SIZED};
 use crate::path::{Deeds, End, Goal};
 use crate::tree;
 
@@ -48,7 +48,7 @@ pub const ENTRIES: [Entry; 9] = [
     Entry { symbol: "hak_free", goal: SERVES, limit: Some(TO_FREE), arguments: [Block, Number(0)] },
     Entry { symbol: "_Znwm", goal: SERVES, limit: Some(TO_ALLOCATE), arguments: [Number(64), Number(0)] },
     Entry { symbol: "_ZdlPv", goal: SERVES, limit: Some(TO_FREE), arguments: [Block, Number(0)] },
-    Entry { symbol: "_ZdlPvm", goal: SERVES, limit: Some(TO_FREE), arguments: [Block, Number(64)] },
+    Entry { symbol: "_ZdlPvm", goal: SERVES, limit: Some(TO_FREE_SIZED), arguments: [Block, Number(64)] },
 ];
 
 /// What a Rust program makes of an allocation and a free of known size.

@@ -9,6 +9,9 @@ pub const TO_ALLOCATE: usize = 15;
 /// Most instructions that free one. It is five more than a page map in one piece would need, for the second level: such a map
 /// is a reservation of 16.5 GiB, which counts where a program limits itself and is filled where it locks its memory.
 pub const TO_FREE: usize = 21;
+/// Most instructions that free one whose size is said. They compare it with the sizes that the block's class is for, since an object
+/// that is deleted as one of another class of objects is the misuse of C++ that no other check would see.
+pub const TO_FREE_SIZED: usize = TO_FREE + 5;
 /// How many more they may be where they notice misuse.
 pub const MISUSE_CHECKS: usize = 2;
 

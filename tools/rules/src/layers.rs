@@ -10,19 +10,20 @@
 //! Two modules are compared where their paths part: `heap::alloc` may name `heap::free` when `heap/mod.rs` declares `free`
 //! before `alloc`, and anything in `span` when `lib.rs` declares `span` before `heap`. A name that a folder re-exports counts
 //! as the module that defines it. What a folder's own file defines lies either below the modules of the folder or above
-//! them: if a module uses it, the file uses nothing of that module, and only re-exports its names.
+//! them: if a module uses it, the file uses nothing of that module, and only re-exports its names. A call of a method counts as
+//! the modules that define a method of this name.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::Breach;
+use crate::methods::{self, Call};
 use crate::source::Source;
 use crate::uses::{Reference, references};
 
 /// The modules of a crate that are files, by their paths from the crate's root.
 pub struct Order<'a> {
     modules: BTreeMap<&'a [String], Module<'a>>,
-    only_root: bool,
 }
 
 struct Module<'a> {
@@ -32,6 +33,7 @@ struct Module<'a> {
     /// Names that a `use` brings into the module, with the paths of what they stand for.
     imports: BTreeMap<String, Vec<String>>,
     references: Vec<Reference>,
+    calls: Vec<Call>,
 }
 
 /// What a path leads to: something that a module's own file defines, or the module as a whole.
@@ -47,26 +49,10 @@ impl<'a> Order<'a> {
             let children = source.children();
             let references = references(source, &children);
             let imports = references.iter().filter_map(|one| Some((one.alias.clone()?, one.to.clone()))).collect();
-            (source.module.as_slice(), Module { source, children, imports, references })
+            let calls = methods::called(source);
+            (source.module.as_slice(), Module { source, children, imports, references, calls })
         });
-        let mut order = Order { modules: modules.collect(), only_root: false };
-        order.obey_list();
-        order
-    }
-
-    /// Where the root's documentation still numbers the modules, as it did before folders had an order, that list counts,
-    /// and folders are not looked into.
-    fn obey_list(&mut self) {
-        let Some(root) = self.modules.get_mut([].as_slice()) else { return };
-        let listed = |doc: &crate::source::Doc| {
-            let (_, rest) = doc.text.split_once(". `").filter(|(number, _)| number.parse::<usize>().is_ok())?;
-            rest.split_once("` - ").map(|(name, _)| name.to_string())
-        };
-        let list: Vec<String> = root.source.docs.iter().filter_map(listed).collect();
-        if !list.is_empty() {
-            root.children = list;
-            self.only_root = true;
-        }
+        Order { modules: modules.collect() }
     }
 
     /// Everything that breaks the order.
@@ -78,26 +64,50 @@ impl<'a> Order<'a> {
                 Some(Breach { file: module.source.path.clone(), line: one.line, message })
             }));
         }
+        breaches.extend(self.calls_upward());
         breaches
+    }
+
+    /// Calls of methods that only modules above the calling one define.
+    fn calls_upward(&self) -> Vec<Breach> {
+        let mut defined: BTreeMap<String, Vec<&[String]>> = BTreeMap::new();
+        for (&path, module) in &self.modules {
+            for name in methods::defined(module.source) {
+                defined.entry(name).or_default().push(path);
+            }
+        }
+        let mut breaches = Vec::new();
+        for (&from, module) in &self.modules {
+            breaches.extend(module.calls.iter().filter_map(|call| {
+                let definitions = defined.get(&call.name)?;
+                let above: Option<Vec<String>> =
+                    definitions.iter().map(|definition| self.above(definition, from)).collect();
+                let Call { name, line } = call;
+                let message = format!("the method `{name}`: {}", above?.first()?);
+                Some(Breach { file: module.source.path.clone(), line: *line, message })
+            }));
+        }
+        breaches
+    }
+
+    /// Says so if `target` is a layer above `from`: where their paths part, it is declared after it.
+    fn above(&self, target: &[String], from: &[String]) -> Option<String> {
+        let shared = target.iter().zip(from).take_while(|(one, other)| one == other).count();
+        let (used, own) = (target.get(shared)?, from.get(shared)?);
+        let folder = &self.modules[&from[..shared]];
+        let place = |name| folder.children.iter().position(|child| child == name);
+        let file = folder.source.path.display();
+        (place(used).is_none() || place(used) >= place(own))
+            .then(|| format!("`{own}` uses `{used}`, a layer above it (declared after it in {file})"))
     }
 
     /// What is wrong with a reference that `from` makes.
     fn problem(&self, from: &[String], reference: &Reference) -> Option<String> {
         let target = self.resolve(&reference.to, 0);
         let shared = target.module.iter().zip(from).take_while(|(one, other)| one == other).count();
-        if shared > 0 && self.only_root {
-            return None;
-        }
         let written = reference.to.join("::");
         match (target.module.get(shared), from.get(shared)) {
-            (Some(used), Some(own)) => {
-                let folder = &self.modules[&from[..shared]];
-                let place = |name| folder.children.iter().position(|child| child == name);
-                let file = folder.source.path.display();
-                (place(used).is_none() || place(used) >= place(own)).then(|| {
-                    format!("`{own}` uses `{used}`, a layer above it (declared after it in {file}): crate::{written}")
-                })
-            }
+            (Some(_), Some(_)) => self.above(target.module, from).map(|problem| format!("{problem}: crate::{written}")),
             // A folder's own file uses one of the folder's modules.
             (Some(used), None) if !reference.exported => {
                 let (file, line) = self.uses_own(used, from)?;
@@ -237,6 +247,17 @@ mod tests {
         let expected =
             [("heap::deep::one", 1), ("heap::deep::one", 2), ("heap::free", 1), ("heap::free", 2), ("heap::free", 3)];
         assert_eq!(up, expected.map(|(file, line)| (file.to_string(), line)));
+    }
+
+    #[test]
+    fn a_call_of_a_method_counts_as_the_module_that_defines_it() {
+        let files = |low, heap| broken(&[ROOT, ("low", low), ("heap", heap)]);
+        let (calls, defines) = ("fn f(x: X) {\nx.fill(1) }", "impl X { fn fill(&self, n: u8) {} }");
+        assert_eq!(files(calls, defines), [("low".to_string(), 2)]);
+        assert_eq!(files(defines, calls), []);
+        // Which of two it is nobody can tell.
+        assert_eq!(files("impl Y { fn fill(&self) {} } fn f(x: X) { x.fill(1) }", defines), []);
+        assert_eq!(files("fn f(x: X) { x.fill; fill(x) }", defines), []);
     }
 
     #[test]

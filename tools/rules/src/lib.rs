@@ -3,9 +3,11 @@
 
 pub mod code;
 pub mod crates;
+pub mod documents;
 pub mod entries;
 pub mod golden;
 pub mod layers;
+pub mod methods;
 pub mod path;
 pub mod purity;
 pub mod source;

@@ -108,13 +108,13 @@ pub fn candidates(levels: [usize; 2], last: usize) -> impl Iterator<Item = usize
 /// Notes a segment mapped.
 pub fn note_mapped() {
     MAPPED.fetch_add(1, Relaxed);
-    accounting::grow(SEGMENT);
+    accounting::add_mapped(SEGMENT);
 }
 
 /// Notes a segment unmapped.
 pub fn note_unmapped() {
     MAPPED.fetch_sub(1, Relaxed);
-    accounting::shrink(SEGMENT);
+    accounting::sub_mapped(SEGMENT);
 }
 
 /// Sets both sums, in a child just forked, where threads vanished between a change and its note.
@@ -126,11 +126,11 @@ pub fn count_anew(segments: usize, dirty: usize) {
 /// Notes slabs that became, or are no longer, free and dirty.
 pub fn note_dirty(slabs: isize) {
     if slabs != 0 {
-        // Not relaxed, for `bell`.
+        // Sequentially consistent, as `wake_up` requires.
         DIRTY_SLABS.fetch_add(slabs, SeqCst);
     }
     if slabs > 0 {
-        wake_up::ring();
+        wake_up::notify();
     }
 }
 

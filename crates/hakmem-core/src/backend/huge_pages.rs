@@ -6,7 +6,7 @@
 //! **Which memory.** A process gets huge pages once it is large. Segments that it maps while it is small have small pages, also where
 //! the system would give huge ones to everybody. A span that is cut into blocks to its end is touched to its end, so a huge page costs
 //! no memory there. It does cost memory in the spans that are being cut at the moment, some for each heap, and in the last segment. Both
-//! are bounded by what the process has already: [`is_large_for`] asks for so many bytes in all, and for so many for each heap.
+//! are bounded by what the process has already: `is_large_for` asks for so many bytes in all, and for so many for each heap.
 //!
 //! **What they cost.** As a rule a huge page costs a tenth of the faults that it saves. Where the system has to put it together first,
 //! or where a virtual machine gets it from its host, it can cost several times as much as they do. So the first touch of each segment
@@ -68,7 +68,7 @@ pub fn wanted_for_segments() -> bool {
 
 /// Whether a large block of `bytes`, which is about to be mapped, is to get huge pages.
 pub fn wanted_for_block(bytes: usize) -> bool {
-    bytes >= LEAST_BLOCK && is_large(accounting::now() + bytes)
+    bytes >= LEAST_BLOCK && is_large(accounting::mapped() + bytes)
 }
 
 /// Asks the system for huge pages in a range, or for none; returns whether the range is to get some.

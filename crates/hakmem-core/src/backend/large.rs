@@ -1,13 +1,12 @@
 //! Large blocks: whole mappings, kept for a while after they are freed, grown and shrunk by the kernel without a copy.
 //!
 //! # Safety
-//! The mapping of a block is its holder's.
+//! The mapping of a block is its holder's; a kept one is whose who took it.
 
 use crate::backend::huge_pages;
 use crate::backend::large_cache::{self, Mapping};
-use crate::backend::purge::Purge;
 use crate::base::accounting;
-use crate::base::sizes::{SEGMENT, SLAB};
+use crate::base::sizes::{MEDIUM_MAX, SEGMENT, SLAB};
 use crate::map::page_map;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm;
@@ -17,28 +16,63 @@ fn mapping_size(size: usize) -> usize {
     size.max(1).next_multiple_of(vm::PAGE)
 }
 
+/// Whether a block of `usable` bytes may be one for a request of `size`, at no particular alignment: its mapping may be longer.
+pub fn serves(usable: usize, size: usize) -> bool {
+    size > MEDIUM_MAX && size <= usable
+}
+
 /// Allocates `size` bytes aligned to `align`, for which the address space has a place; the flag says whether they are zero.
 /// `sparse` is a block of which much may never be touched. `None` when the system has no memory.
 pub fn allocate(size: usize, align: usize, sparse: bool) -> Option<(usize, bool)> {
     let bytes = mapping_size(size);
     let align = align.max(SLAB);
     let (mapping, zero) = match large_cache::take(bytes, align) {
-        Some(mapping) => (mapping, false),
+        Some(mapping) => (mapping, sparse && wipe(mapping)),
         None => (map(bytes, align, sparse)?, true),
     };
     large_cache::note_live();
     Some((claim(mapping), zero))
 }
 
+/// Pages that are looked at to guess how much of a block was written.
+const SAMPLE: usize = 16;
+/// How many of them may hold something. To bring a page in anew takes five to twelve times as long as to write zeros over it, so giving
+/// pages back is cheaper for what is not all touched again.
+const FEW: usize = SAMPLE / 8;
+
+/// Gives the pages of a kept mapping back where its next holder, too, is likely to write few of them; whether it is zero now. Whoever
+/// had it last left most of it zero then. A block that is written all over is faster cleared where it is.
+fn wipe(mapping: &Mapping) -> bool {
+    let (base, bytes) = (mapping.base.load(Relaxed), mapping.bytes.load(Relaxed));
+    let pages = bytes / vm::PAGE;
+    let written = |nth: usize| {
+        // Places with no period that a program could have as well: the multiples of the golden ratio, without their whole parts.
+        let fraction = (nth + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let page = base + ((fraction as u128 * pages as u128) >> 64) as usize * vm::PAGE;
+        let words = (page..page + vm::PAGE).step_by(size_of::<usize>());
+        // SAFETY: within the mapping, which is this thread's.
+        words.map(|word| unsafe { (word as *const usize).read() }).any(|word| word != 0)
+    };
+    if (0..SAMPLE).filter(|nth| written(*nth)).nth(FEW).is_some() {
+        return false;
+    }
+    if mapping.huge.swap(false, Relaxed) {
+        // Else each page that is touched would bring in 2 MiB.
+        // SAFETY: the mapping is this thread's.
+        unsafe { huge_pages::advise(base, bytes, false) };
+    }
+    // SAFETY: as above, and nobody needs its contents.
+    unsafe { vm::purge(base, bytes) }
+}
+
 /// Maps a new one.
 fn map(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mapping> {
-    large_cache::unmap_excess(bytes);
     if !large_cache::take_bytes(bytes) {
         return None;
     }
     let mapping = map_taken(bytes, align, sparse);
     if mapping.is_none() {
-        accounting::give(bytes);
+        accounting::uncharge(bytes);
     }
     mapping
 }
@@ -48,7 +82,7 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
     let huge = !sparse && huge_pages::wanted_for_block(bytes) && huge_pages::are_cheap(bytes / SEGMENT);
     let align = if huge { align.max(SEGMENT) } else { align };
     let mut base = vm::map_aligned(bytes, align);
-    if base == 0 && large_cache::unmap(Purge::All) != 0 {
+    if base == 0 && large_cache::unmap_for(bytes) {
         base = vm::map_aligned(bytes, align);
     }
     if base == 0 || !page_map::cover(base, SLAB) {
@@ -59,6 +93,8 @@ fn map_taken(bytes: usize, align: usize, sparse: bool) -> Option<&'static Mappin
         large_cache::forget(mapping);
         return None;
     }
+    // Only now, since what is refused changes nothing.
+    large_cache::unmap_excess(bytes);
     large_cache::note_mapped(bytes);
     mapping.base.store(base, Relaxed);
     mapping.bytes.store(bytes, Relaxed);

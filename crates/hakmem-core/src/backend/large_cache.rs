@@ -42,6 +42,8 @@ pub struct Mapping {
     /// The number of the call that mapped it, also of its parts; [`MIXED`] where it was joined from several, which the kernel
     /// may see apart, and then resizes none.
     origin: AtomicUsize,
+    /// Whether the kernel would not move it: the program may have changed the rights to a part of it, so it serves no second time.
+    torn: AtomicBool,
     /// Passes of the decay that found it kept.
     age: AtomicUsize,
     phase: AtomicU32,
@@ -134,6 +136,7 @@ pub fn describe() -> Option<&'static Mapping> {
     // SAFETY: atomics: zero is valid.
     let mapping = SPARE.pop().or_else(|| unsafe { metadata::make::<Mapping>() }.inspect(|made| list(made)))?;
     mapping.origin.store(new_origin(), Relaxed);
+    mapping.torn.store(false, Relaxed);
     Some(mapping)
 }
 
@@ -198,7 +201,7 @@ pub fn put(mapping: &'static Mapping) {
     let policy = policy::current();
     mapping.age.store(0, Relaxed);
     let wanted = policy.decay_ms != 0 && KEPT_BYTES.load(Relaxed) + mapping.bytes.load(Relaxed) <= policy.retain_bytes;
-    if !(wanted && put_in_slot(mapping)) {
+    if mapping.torn.load(Relaxed) || !(wanted && put_in_slot(mapping)) {
         unmap_or_wait(mapping);
     }
 }
@@ -206,9 +209,9 @@ pub fn put(mapping: &'static Mapping) {
 /// Puts a mapping where requests find it; false if every slot is taken.
 fn put_in_slot(mapping: &'static Mapping) -> bool {
     let new = ptr::from_ref(mapping).cast_mut();
-    // Not relaxed, for `bell`.
+    // Sequentially consistent, as `wake_up` requires.
     KEPT_BYTES.fetch_add(mapping.bytes.load(Relaxed), SeqCst);
-    wake_up::ring();
+    wake_up::notify();
     for slot in KEPT.iter().filter(|slot| slot.load(Relaxed).is_null()) {
         if slot.compare_exchange(ptr::null_mut(), new, AcqRel, Relaxed).is_ok() {
             return true;
@@ -337,7 +340,10 @@ fn take_and_grow(bytes: usize) -> Option<&'static Mapping> {
     if mapping.grow(bytes.next_multiple_of(SLAB), SLAB) {
         return Some(mapping);
     }
-    put(mapping);
+    // As old as it was: what is refused must not keep it for ever.
+    if !put_in_slot(mapping) {
+        unmap_or_wait(mapping);
+    }
     None
 }
 
@@ -413,19 +419,25 @@ fn unmap_stuck() -> usize {
 
 /// Takes `bytes` of what may be resident, if need be in place of what is kept; false beyond the hard limit.
 pub fn take_bytes(bytes: usize) -> bool {
-    accounting::take(bytes) || unmap(Purge::All) != 0 && accounting::take(bytes)
+    accounting::charge(bytes) || unmap_for(bytes) && accounting::charge(bytes)
+}
+
+/// Unmaps what is kept if that is likely to make room for `bytes`; whether there was something.
+pub fn unmap_for(bytes: usize) -> bool {
+    let kept = KEPT_BYTES.load(Relaxed);
+    kept != 0 && accounting::could_have(bytes, kept) && unmap(Purge::All) != 0
 }
 
 /// Notes bytes mapped for large blocks, which were taken.
 pub fn note_mapped(bytes: usize) {
     MAPPED_BYTES.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+    accounting::add_mapped(bytes);
 }
 
 fn note_unmapped(bytes: usize) {
     MAPPED_BYTES.fetch_sub(bytes, Relaxed);
-    accounting::shrink(bytes);
-    accounting::give(bytes);
+    accounting::sub_mapped(bytes);
+    accounting::uncharge(bytes);
 }
 
 impl Mapping {
@@ -482,7 +494,7 @@ impl Mapping {
             self.bytes.store(bytes, Relaxed);
             note_mapped(bytes - old);
         } else {
-            accounting::give(bytes - old);
+            accounting::uncharge(bytes - old);
         }
         self.set_phase(before);
         grown
@@ -507,6 +519,7 @@ impl Mapping {
             // The target stays mapped, untouched: the kernel may have unmapped it already, and another thread be using the
             // place.
             page_map::set(base, 1, entry);
+            self.torn.store(true, Relaxed);
             return false;
         }
         self.base.store(to, Relaxed);

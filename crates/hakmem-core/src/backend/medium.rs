@@ -6,7 +6,7 @@
 use crate::backend::segment::{self, Run};
 use crate::backend::slabs;
 use crate::backend::span::Span;
-use crate::base::sizes::{SLAB, SLABS};
+use crate::base::sizes::{SLAB, SLABS, SMALL_MAX};
 use crate::map::page_map;
 use core::sync::atomic::{Ordering::Release, compiler_fence};
 use hakmem_os::vm::PAGE;
@@ -19,6 +19,11 @@ pub fn slabs_for(size: usize) -> usize {
 /// Usable bytes of a block for a request of `size`.
 fn bytes_for(size: usize) -> usize {
     size.max(1).next_multiple_of(PAGE)
+}
+
+/// Whether a block of `usable` bytes may be one for a request of `size`, at no particular alignment.
+pub fn serves(usable: usize, size: usize) -> bool {
+    size > SMALL_MAX && size <= usable && bytes_for(size) == usable
 }
 
 /// Allocates `size` bytes; the flag says whether they are zero. `None` when the system has no memory.

@@ -1,9 +1,12 @@
-//! GUARD box: names misuse in one line on standard error, and lets the program go on; or ends it, or says nothing, as the
-//! operator wants.
+//! The Guard box: reports misuse in one line on standard error and lets the program go on; or ends the program, or
+//! reports nothing, as the operator chooses.
 //!
-//! Answers for: the words. Contract: reads nothing behind the pointer it is given, allocates nothing, keeps `errno`.
-//! A program that put another file in the place of standard error, or was started without one, is told nothing.
-//! Called by: the cold paths that notice something. Observable: the line, and [`reports`].
+//! It answers for the words of the report.
+//!
+//! - Contract: it does not read the memory that the reported pointer points to, allocates nothing and keeps `errno`. It
+//!   writes nothing if the program replaced standard error by another file, or was started without it.
+//! - Callers: the slow paths that notice misuse.
+//! - Observable: the line, and [`reports`].
 
 use core::fmt::{self, Write};
 use core::sync::atomic::AtomicU8;
@@ -11,37 +14,38 @@ use hakmem_os::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use hakmem_os::console::Console;
 use hakmem_os::process;
 
+/// How often misuse was noticed.
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
-/// A program that misuses in a loop is told this often.
-const MOST: usize = 100;
+/// The most lines that are written. A program may misuse memory in a loop.
+const MOST_LINES: usize = 100;
 
-/// What happens when misuse is noticed. The misuse itself never has an effect.
+/// What happens when misuse is noticed. In each case the misuse itself has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum OnMisuse {
-    /// It is named.
+    /// It is reported.
     Report = 0,
-    /// It is named, and the process ends with SIGABRT.
+    /// It is reported, and the process ends by SIGABRT.
     Abort = 1,
-    /// Nothing.
+    /// Nothing happens.
     Ignore = 2,
 }
 
 impl OnMisuse {
-    /// Each with the word for it.
+    /// Each action, with its word in the setting.
     pub const ALL: [(&'static str, OnMisuse); 3] =
         [("report", OnMisuse::Report), ("abort", OnMisuse::Abort), ("ignore", OnMisuse::Ignore)];
 
-    /// The one that is called so.
-    pub fn called(word: &[u8]) -> Option<OnMisuse> {
+    /// The action whose word is `word`; `None` if there is none.
+    pub fn from_word(word: &[u8]) -> Option<OnMisuse> {
         OnMisuse::ALL.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, action)| *action)
     }
 }
 
 static ACTION: AtomicU8 = AtomicU8::new(OnMisuse::Report as u8);
 
-/// Chooses what happens from now on.
-pub fn set(action: OnMisuse) {
+/// Sets what happens when misuse is noticed from now on.
+pub fn set_action(action: OnMisuse) {
     ACTION.store(action as u8, Relaxed);
 }
 
@@ -50,30 +54,39 @@ pub fn reports() -> usize {
     REPORTS.load(Relaxed)
 }
 
-/// Whether a block stayed larger than it was asked to become, for want of memory to move it: from then on a block may be much
-/// larger than the size that it is freed with.
+/// Whether `realloc` left a block larger than requested because there was no memory for a smaller block. From then on a
+/// block may be much larger than the size with which it is freed.
 static SHRINK_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Notes that a block could not become smaller.
+/// Notes that `realloc` could not make a block smaller.
 #[cold]
 pub fn note_failed_shrink() {
     SHRINK_FAILED.store(true, Relaxed);
 }
 
-/// Whether a block may be much larger than what it was asked to become.
+/// Whether a block may be much larger than the program requested by `realloc`.
 pub fn shrink_has_failed() -> bool {
     SHRINK_FAILED.load(Relaxed)
 }
 
-/// What a pointer points into.
+/// The kind of block that a pointer points into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// A span of blocks of so many bytes.
+    /// A small block of this many bytes.
     Small(usize),
-    /// A medium block of so many bytes.
+    /// A medium block of this many bytes.
     Medium(usize),
-    /// A large block of so many bytes.
+    /// A large block of this many bytes.
     Large(usize),
+}
+
+impl Place {
+    /// The bytes of the block.
+    pub fn bytes(self) -> usize {
+        match self {
+            Place::Small(bytes) | Place::Medium(bytes) | Place::Large(bytes) => bytes,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -89,21 +102,21 @@ impl fmt::Display for Place {
 /// What is wrong with a pointer that a function was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
-    /// It is free already; the second is the number of the thread on whose list it stands, 0 if that is not known.
+    /// The block is free already. The number is that of the thread whose list has the block, or 0 if it is not known.
     FreedTwice(Place, u32),
-    /// It points so many bytes behind the beginning of a block.
-    Locked(Place, usize),
-    /// No block was handed out there yet.
+    /// It points into a block, this many bytes behind its beginning.
+    Inside(Place, usize),
+    /// It points to a block that was never handed out.
     NeverHandedOut(Place),
-    /// It is no block of that many bytes. It is freed all the same.
+    /// The block does not have this many bytes. It is freed all the same.
     Size(Place, usize),
-    /// It is not aligned to that. It is freed all the same.
+    /// The block is not aligned to this. It is freed all the same.
     Alignment(Place, usize),
-    /// The link in a free block was overwritten.
+    /// The program overwrote the link in a free block.
     Overwritten(Place),
-    /// Memory of ours where no block in use begins.
+    /// It points to memory of ours where no block in use begins.
     NotInUse,
-    /// Nobody here knows it.
+    /// It points neither to memory of ours nor to a block of libc.
     Unknown,
 }
 
@@ -114,7 +127,7 @@ impl fmt::Display for Wrong {
             Wrong::FreedTwice(place, thread) => {
                 write!(f, "{place}, freed twice: thread {thread} has it among its free blocks; ignored")
             }
-            Wrong::Locked(place, bytes) => write!(f, "{bytes} bytes behind the beginning of a {place}; ignored"),
+            Wrong::Inside(place, bytes) => write!(f, "{bytes} bytes behind the beginning of a {place}; ignored"),
             Wrong::NeverHandedOut(place) => write!(f, "{place} that was never handed out; ignored"),
             Wrong::Size(place, size) => write!(f, "{place}, freed as one of {size} bytes; freed all the same"),
             Wrong::Alignment(place, align) => {
@@ -127,7 +140,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// `function` was given a pointer with which something is wrong.
+/// Reports that the program passed `pointer` to `function`, and what is wrong with it.
 #[cold]
 #[inline(never)]
 pub fn report(function: &str, pointer: usize, wrong: Wrong) {
@@ -136,10 +149,10 @@ pub fn report(function: &str, pointer: usize, wrong: Wrong) {
     if action == OnMisuse::Ignore as u8 {
         return;
     }
-    if count < MOST
+    if count < MOST_LINES
         && let Some(mut console) = Console::stderr()
     {
-        // A console never fails; what cannot be written is dropped.
+        // Writing to a console never fails: it drops what cannot be written.
         let _ = writeln!(console, "hakmem: {function}({pointer:#x}): {wrong}");
     }
     if action == OnMisuse::Abort as u8 {

@@ -1,4 +1,5 @@
-//! What everything else rests on: sizes, shared words, the account of memory, the reports of misuse, the wake-up of the scavenger.
+//! The parts that all other boxes use: size classes, shared words, memory accounting, the demand word, reports of
+//! misuse, and the wake-up of the scavenger.
 
 pub mod sizes;
 pub mod sync;

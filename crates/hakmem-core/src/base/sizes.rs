@@ -1,9 +1,12 @@
-//! Size classes: which sizes share a block size, and how large a span of each is.
+//! Size classes: the block size of each class, the class of each size, and the number of slabs in a span of each class.
 //!
-//! 8 bytes, then steps of 16 to 128, then eight classes per doubling up to 32 KiB: at most 12.5 % of a block is waste above
-//! 128 bytes. Above 1, 2 and 4 KiB there is one more, a thirty-second above: many programs ask for a power of two and a header.
-//! A span is as many slabs as keep its tail small: at 1/32 or less, or at 1/8 for blocks above a page, whose tails
-//! are address space only since no page of them is touched. All of it is computed and proved at compile time.
+//! The first class has blocks of 8 bytes. Then come steps of 16 up to 128, and then eight classes per doubling up to 32
+//! KiB, so at most 12.5 % of a block is waste above 128 bytes. Above 1, 2 and 4 KiB there is one extra class, larger by
+//! a thirty-second, because many programs ask for a power of two and a header.
+//!
+//! A span has as many slabs as keep its tail small, the bytes behind its last block: at most 1/32 of the span, or 1/8
+//! for blocks above a page. Tails of the latter are address space only, since no page of them is touched. All of this
+//! is computed and proved at compile time.
 
 use core::ops::Range;
 use hakmem_os::vm::{ADDRESS_BITS, PAGE};
@@ -15,35 +18,36 @@ pub const SEGMENT: usize = 2 << 20;
 /// Slabs of a segment.
 pub const SLABS: usize = SEGMENT / SLAB;
 
-/// Number of small size classes.
+/// Number of size classes.
 pub const CLASSES: usize = 9 + 8 * DOUBLINGS + (EXTRA.end - EXTRA.start);
+/// Doublings from 128 bytes up to the largest size class.
 const DOUBLINGS: usize = 8;
-/// The powers of two above which there is one more class.
+/// The exponents of the powers of two above which there is an extra class.
 const EXTRA: Range<usize> = 10..13;
 
 /// The largest size served from a size class.
 pub const SMALL_MAX: usize = 128 << DOUBLINGS;
-/// The largest size whose class is found by table.
+/// The largest size in the first table from sizes to bins, which has an entry for each multiple of 8.
 pub const TABLE_MAX: usize = 1024;
-/// The steps of the table for sizes above that.
+/// The second table, for sizes above [`TABLE_MAX`], has an entry for each multiple of this.
 pub const STEP_ABOVE: usize = TABLE_MAX / 32;
-/// The largest size served by slabs of a segment; anything above is a mapping of its own.
+/// The largest size of a medium block, which is slabs of a segment. A larger block is a mapping of its own.
 pub const MEDIUM_MAX: usize = SEGMENT / 2;
-/// What a size and an alignment are together at most. It lies so far below the end of the address space that what a request
-/// is rounded up to ends there too.
+/// The largest sum of a size and an alignment. It is so far below the size of the address space that a size which is
+/// rounded up to slabs is still smaller than the address space.
 const REQUEST_MAX: usize = (1 << ADDRESS_BITS) - SLAB;
 
-/// Block size of each class in bytes.
+/// The block size of each class, in bytes.
 pub const BLOCK_SIZE: [u32; CLASSES] = block_sizes();
-/// Slabs per span of each class.
+/// The slabs of a span of each class.
 pub const SPAN_SLABS: [u8; CLASSES] = span_slabs();
 
-/// Bytes of a span of `class`.
+/// The bytes of a span of `class`.
 pub const fn span_bytes(class: usize) -> usize {
     SPAN_SLABS[class] as usize * SLAB
 }
 
-/// Blocks in a span of each class.
+/// The blocks of a span of each class.
 pub const SPAN_BLOCKS: [u32; CLASSES] = {
     let mut blocks = [0; CLASSES];
     let mut class = 0;
@@ -54,17 +58,18 @@ pub const SPAN_BLOCKS: [u32; CLASSES] = {
     blocks
 };
 
-/// The class of a size from 0 to [`SMALL_MAX`].
+/// The class of `size`, which is from 0 to [`SMALL_MAX`].
 #[inline(always)]
 pub const fn class_of(size: usize) -> usize {
     if size <= 128 {
-        // 0..=8 is class 0, 9..=16 class 1, then steps of 16.
+        // 0..=8 is class 0, 9..=16 is class 1, then follow steps of 16.
         if size <= 8 { 0 } else { size.div_ceil(16) }
     } else {
         let last = size - 1;
         let doubling = last.ilog2() as usize;
-        // `last` has its top bit at `doubling` (7 or more); the three bits below it choose one of eight classes. Where the next
-        // two are clear as well, and there is an extra class, it is that.
+        // The top bit of `last` is bit `doubling` (7 or more). The three bits below it choose one of eight classes. In
+        // a doubling with an extra class, a size belongs to the extra class if these three and the next two bits are
+        // all zero.
         let eighth = (last >> (doubling - 3)) - 8;
         let extra = if doubling < EXTRA.start {
             0
@@ -77,15 +82,15 @@ pub const fn class_of(size: usize) -> usize {
     }
 }
 
-/// Whether the address space has a place for `size` bytes at a multiple of `align`, of which the first, 0, is nobody's. All
-/// requests that are not small are asked this before anything is done for them: a refusal costs nothing, and nothing behind
-/// it can overflow.
+/// Whether the address space has a place for `size` bytes at a multiple of `align` other than 0. This is checked first
+/// for every request that is not small: so a request that is refused costs nothing, and no later computation with its
+/// size can overflow.
 pub const fn has_place(size: usize, align: usize) -> bool {
     size <= REQUEST_MAX && align <= REQUEST_MAX - size
 }
 
-/// The smallest class that holds `size` and whose blocks lie at multiples of `align`, a power of two; [`CLASSES`] if there is
-/// none.
+/// The smallest class whose blocks hold `size` bytes and lie at multiples of `align`, a power of two; [`CLASSES`] if
+/// there is none.
 #[inline]
 pub const fn class_of_aligned(size: usize, align: usize) -> usize {
     let least = if size < align { align } else { size };
@@ -93,7 +98,8 @@ pub const fn class_of_aligned(size: usize, align: usize) -> usize {
         return CLASSES;
     }
     let mut class = class_of(least);
-    // Spans start at multiples of a slab, so a block is aligned when its class's size is. The last class is for every alignment.
+    // A span starts at a multiple of a slab, so its blocks are aligned if the block size is. The last class has every
+    // alignment.
     while class < CLASSES - 1 && BLOCK_SIZE[class] as usize & (align - 1) != 0 {
         class += 1;
     }
@@ -125,7 +131,7 @@ const fn block_sizes() -> [u32; CLASSES] {
     sizes
 }
 
-/// The tail of a span is at most the span divided by this.
+/// The tail of a span of `class` is at most the bytes of the span divided by this number.
 const fn tail_divisor(class: usize) -> usize {
     if BLOCK_SIZE[class] as usize <= PAGE { 32 } else { 8 }
 }
@@ -154,13 +160,13 @@ const _: () = {
         assert!(span <= 8 * SLAB, "a span stays small beside its segment");
         assert!(span % block <= span / tail_divisor(class), "the tail of a span is small");
         assert!(block == 8 || block.is_multiple_of(16), "blocks from 16 bytes up are aligned to 16");
-        assert!(block <= TABLE_MAX || block.is_multiple_of(STEP_ABOVE), "a table in such steps tells classes apart");
+        assert!(block <= TABLE_MAX || block.is_multiple_of(STEP_ABOVE), "the steps of the table separate the classes");
         class += 1;
     }
     assert!(BLOCK_SIZE[CLASSES - 1] as usize == SMALL_MAX);
     assert!(
         SMALL_MAX.is_power_of_two() && SMALL_MAX <= SLAB,
-        "a block of the last class has every alignment of a small one"
+        "blocks of the last class have every alignment that a small block can have"
     );
     assert!(class_of(0) == 0);
 };
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_place_can_be_rounded_up_within_the_address_space() {
+    fn a_request_that_has_a_place_can_be_rounded_up_within_the_address_space() {
         let end = 1 << ADDRESS_BITS;
         assert!(
             has_place(0, 1) && has_place(REQUEST_MAX - 1, 1) && has_place(1, end / 2) && has_place(end / 4, end / 2)

@@ -1,8 +1,10 @@
-//! Small shared parts: words and counters with one writer, and a lock-free stack of objects that are never unmapped.
+//! Small shared types: words and counters that one thread writes, and a lock-free stack of objects that are never
+//! unmapped.
 //!
 //! # Safety
-//! The stack's links are read while another thread may be taking the object. That is sound because objects are
-//! type-stable: once made they stay mapped and stay what they are, and the tag makes a stale exchange fail.
+//! A thread may read the link of an object while another thread pops that object. This is sound because objects are
+//! type-stable: they are never unmapped and never change their type. The tag in the head makes a pop fail if the link
+//! that it read is outdated.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -12,51 +14,52 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::vm::ADDRESS_BITS;
 
-/// A number written by one thread at a time and read by any: a plain increment in machine code.
+/// A number that one thread at a time writes and any thread reads. An addition is a plain increment in machine code.
 #[derive(Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Zero.
+    /// A counter at zero.
     pub const fn new() -> Counter {
         Counter(AtomicU64::new(0))
     }
 
-    /// Adds `n`; only the owner may.
+    /// Adds `n`. Only the owner may call it.
     #[inline(always)]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// Takes `n` away; only the owner may.
+    /// Subtracts `n`. Only the owner may call it.
     #[inline(always)]
     pub fn sub(&self, n: u64) {
         self.add(n.wrapping_neg());
     }
 
-    /// Adds `n` to a number that many threads write: all of them by this.
+    /// Adds `n` to a counter that many threads write. All of them must use this function.
     pub fn add_shared(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// The value, as of some recent moment.
+    /// The value at some recent moment.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// A word that is always written by the same thread, or by who acts for it, and read by any: a plain load and a plain store in
-/// machine code. What others read is the value as of some recent moment, and says nothing about anything else.
+/// A word that one thread writes, or another thread on its behalf, and any thread reads. A write is a plain store in
+/// machine code. Other threads read the value at some recent moment, and can conclude nothing from it about other
+/// words.
 #[derive(Default)]
 pub struct Owned<A>(A);
 
 /// An atomic that can be [`Owned`].
 pub trait Word {
-    /// What it holds.
+    /// The type of the value.
     type Value: Copy;
-    /// Its value.
+    /// The value.
     fn load(&self) -> Self::Value;
-    /// Changes it.
+    /// Stores `value`.
     fn store(&self, value: Self::Value);
 }
 
@@ -88,13 +91,13 @@ impl<A: Word> Owned<A> {
         self.0.load()
     }
 
-    /// Changes it; only the owner may.
+    /// Stores `value`. Only the owner may call it.
     #[inline(always)]
     pub fn set(&self, value: A::Value) {
         self.0.store(value);
     }
 
-    /// Changes it, and returns what it was; only the owner may.
+    /// Stores `value`, and returns the old value. Only the owner may call it.
     #[inline(always)]
     pub fn replace(&self, value: A::Value) -> A::Value {
         let old = self.get();
@@ -103,21 +106,28 @@ impl<A: Word> Owned<A> {
     }
 }
 
-/// An object that can stand in a [`Stack`].
+/// An object that can be put on a [`Stack`].
 ///
 /// # Safety
-/// `link` always returns the same field, which nothing else writes while the object stands in a stack. Objects are aligned
-/// to 64 and never unmapped.
+/// `link` always returns the same field, which only the stack writes while the object is on it. Objects are aligned to
+/// 64 bytes and never unmapped.
 pub unsafe trait Linked: Sized {
-    /// The field that holds the next object.
+    /// The field that links to the next object.
     fn link(&self) -> &AtomicPtr<Self>;
 }
 
-/// A lock-free stack. The head packs an address with a tag that changes at every pop. The tag has the bits that an address of
-/// an object cannot have: the lowest six, and those above [`ADDRESS_BITS`].
+/// A lock-free stack. Its head word holds the address of the top object and a tag that every pop changes. The tag uses
+/// the bits that are zero in the address of every object: the lowest six, and those from [`ADDRESS_BITS`] up.
+///
+/// ```text
+///   bit 63     ADDRESS_BITS               6        0
+///   +----------------+--------------------+--------+
+///   | upper tag bits | bits of the address| 6 tag  |
+///   +----------------+--------------------+--------+
+/// ```
 pub struct Stack<T>(AtomicU64, PhantomData<AtomicPtr<T>>);
 
-/// The bits of the head that are the address.
+/// The bits of the head that hold the address.
 const ADDRESS: u64 = (1 << ADDRESS_BITS) - 64;
 
 fn pack(address: u64, tag: u64) -> u64 {
@@ -134,12 +144,13 @@ impl<T: Linked> Stack<T> {
         Stack(AtomicU64::new(0), PhantomData)
     }
 
-    /// Puts an object on top.
+    /// Puts `object` on top.
     pub fn push(&self, object: &'static T) {
         let mut head = self.0.load(Relaxed);
         loop {
             object.link().store((head & ADDRESS) as *mut T, Relaxed);
             let new = pack(ptr::from_ref(object) as u64, tag_of(head));
+            // Release pairs with Acquire in `pop`, which then finds the link and the content of the object.
             match self.0.compare_exchange_weak(head, new, AcqRel, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -147,12 +158,13 @@ impl<T: Linked> Stack<T> {
         }
     }
 
-    /// Makes the stack empty, in a child just forked, where nobody else uses it and its objects are known by other means.
+    /// Makes the stack empty. It is called in a child just forked, where no other thread uses the stack and the caller
+    /// finds the objects by other means.
     pub fn reset(&self) {
         self.0.store(0, Relaxed);
     }
 
-    /// Takes the top object.
+    /// Takes the top object; `None` if the stack is empty.
     pub fn pop(&self) -> Option<&'static T> {
         let mut head = self.0.load(Acquire);
         loop {
@@ -160,8 +172,10 @@ impl<T: Linked> Stack<T> {
             if top.is_null() {
                 return None;
             }
-            // SAFETY: pushed as a `&'static T`, and type-stable.
+            // SAFETY: the object was pushed as a `&'static T`, and objects are type-stable.
             let top = unsafe { &*top };
+            // If another thread has popped `top` meanwhile, the link may be outdated; then the tag differs and the
+            // exchange fails.
             let next = top.link().load(Relaxed);
             let new = pack(next as u64, tag_of(head).wrapping_add(1));
             match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
@@ -187,7 +201,7 @@ mod tests {
     #[repr(align(64))]
     struct Item(AtomicPtr<Item>, u64);
 
-    // SAFETY: one field, kept for ever in a static, aligned to 64.
+    // SAFETY: `link` returns one field; items are in a static, which is never dropped, and aligned to 64 bytes.
     unsafe impl Linked for Item {
         fn link(&self) -> &AtomicPtr<Item> {
             &self.0
@@ -204,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn threads_pass_objects_through_the_stack_without_losing_or_doubling_one() {
+    fn threads_push_and_pop_without_losing_or_doubling_an_object() {
         static STACK: Stack<Item> = Stack::new();
-        // Kept where a leak sanitizer finds them: it does not see through the packed head.
+        // A static, because a leak sanitizer does not find the objects through the packed head.
         static ITEMS: OnceLock<Vec<Item>> = OnceLock::new();
         let items = ITEMS.get_or_init(|| (0..64).map(|n| Item(AtomicPtr::default(), n)).collect());
         items.iter().for_each(|item| STACK.push(item));

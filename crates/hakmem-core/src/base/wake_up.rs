@@ -1,142 +1,161 @@
-//! The bell of the scavenger, the thread that gives memory back while the program idles: who has something for it rings,
-//! which costs one load while it is awake.
+//! Waking the scavenger, the thread that gives memory back while the program idles.
 //!
-//! The thread starts when the bell is rung with enough memory mapped, if the process let it: small programs never have one. It is
-//! the only one that reads files of `/proc` and looks at other threads; who wants that done at once asks and waits for the answer.
+//! A thread that has work for the scavenger calls [`notify`], which costs one load while the scavenger is awake. The
+//! first call with enough memory mapped starts the thread, if the process allowed it: small programs never have one.
+//! The scavenger is the only thread that reads files of `/proc` and looks at other threads. A thread that wants the
+//! heaps of waiting threads emptied at once requests that and waits for the answer ([`request_flush`]).
 //!
-//! Who rings has changed what the scavenger looks at, and then reads whether it sleeps; the scavenger says that it sleeps, and then
-//! looks. All four are sequentially consistent, so at least one of the two sees the other.
+//! ```text
+//!   NEVER --allow--> ABSENT --notify--> AWAKE --sleep--> ASLEEP
+//!                       ^                 | ^               |
+//!                       +------ stop -----+ +--- notify ----+
+//! ```
+//!
+//! A start that fails leads back to `NEVER`.
+//!
+//! No notification is lost. The notifying thread first changes what the scavenger looks at, and then reads whether the
+//! scavenger sleeps. The scavenger first stores that it sleeps, and then looks. All four accesses are sequentially
+//! consistent, so at least one of the two threads sees the store of the other. `NEW_CACHE`, `REQUESTED` and `MUST_END`
+//! rely on the same order.
 //!
 //! # Safety
-//! The place of the function that starts the thread holds that, or null while no thread may be started.
+//! `START` holds the function that starts the thread, or null while no thread may be started.
 
 use crate::base::accounting;
 use crate::policy;
 use hakmem_os::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 use hakmem_os::{futex, helper};
 
-/// There is no scavenger, and there may be one.
-const NONE: u32 = 0;
-/// It is awake, or will be in a moment.
+/// There is no scavenger; the next notification may start it.
+const ABSENT: u32 = 0;
+/// The scavenger is awake, or will be in a moment.
 const AWAKE: u32 = 1;
-/// It sleeps until somebody rings.
-const RESTING: u32 = 2;
-/// There is none and there will be none.
+/// The scavenger sleeps until a thread notifies it.
+const ASLEEP: u32 = 2;
+/// There is no scavenger, and none may be started.
 const NEVER: u32 = 3;
 
 static STATE: AtomicU32 = AtomicU32::new(NEVER);
 /// The function that starts the scavenger.
 static START: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-/// Whether something began that the scavenger must have seen before it rests.
-static NEWS: AtomicBool = AtomicBool::new(false);
-/// The number of the last request, and of the last one that was answered.
-static ASKED: AtomicU32 = AtomicU32::new(0);
-static ANSWERED: AtomicU32 = AtomicU32::new(0);
-/// How long an answer is waited for. The scavenger may be waiting for a lock of the very thread that asks, in a signal handler.
+/// Whether a thread began to cache memory since the scavenger last looked at the heaps.
+static NEW_CACHE: AtomicBool = AtomicBool::new(false);
+/// The number of the latest request.
+static REQUESTED: AtomicU32 = AtomicU32::new(0);
+/// The number of the latest request that the scavenger completed.
+static COMPLETED: AtomicU32 = AtomicU32::new(0);
+/// The longest wait for an answer of the scavenger. It has to end: a signal handler may wait here while the scavenger
+/// waits for a lock of the thread that the handler interrupted.
 const LONGEST_WAIT_MS: u32 = 1000;
-/// How often a call is tried that wants one thread, a millisecond apart.
+/// How often a call that needs a process with one thread is tried after the scavenger ended, a millisecond apart.
 const TRIES_AFTER_END: u32 = 100;
 /// Whether the scavenger is to end.
-static LEAVE: AtomicBool = AtomicBool::new(false);
-/// Whether the program shut itself in behind a filter of system calls, or is about to.
-static SHUT_IN: AtomicBool = AtomicBool::new(false);
+static MUST_END: AtomicBool = AtomicBool::new(false);
+/// How often the program shut itself in behind a filter of system calls (seccomp), or is about to.
+static SHUT_IN: AtomicUsize = AtomicUsize::new(0);
 /// 1 while the scavenger makes calls that such a filter may answer by ending the program.
-static LOOKING: AtomicU32 = AtomicU32::new(0);
+static CALLING: AtomicU32 = AtomicU32::new(0);
 
-/// Lets the scavenger be started when it is needed, by `start`, which returns whether it did.
+/// Allows the scavenger to be started when it is needed, by `start`, which returns whether it succeeded.
 pub fn allow(start: fn() -> bool) {
     START.store(start as *mut (), Relaxed);
-    STATE.store(NONE, Release);
+    // Release pairs with the exchange in `wake` that finds ABSENT: that thread then reads this `START`.
+    STATE.store(ABSENT, Release);
 }
 
-/// Says that there is memory to give back.
+/// Notifies the scavenger that there is memory to give back.
 #[inline]
-pub fn ring() {
+pub fn notify() {
     let state = STATE.load(SeqCst);
     if state != AWAKE && state != NEVER {
         wake(state);
     }
 }
 
-/// Says that a thread began to keep memory at hand.
-pub fn tell() {
-    NEWS.store(true, SeqCst);
-    ring();
+/// Notifies the scavenger that a thread began to cache memory.
+pub fn note_new_cache() {
+    NEW_CACHE.store(true, SeqCst);
+    notify();
 }
 
 #[cold]
 #[inline(never)]
 fn wake(state: u32) {
-    if state == RESTING {
-        if STATE.compare_exchange(RESTING, AWAKE, AcqRel, Relaxed).is_ok() {
+    if state == ASLEEP {
+        if STATE.compare_exchange(ASLEEP, AWAKE, AcqRel, Relaxed).is_ok() {
             futex::rouse(&STATE);
         }
         return;
     }
-    if accounting::now() < policy::current().scavenge_from
-        || STATE.compare_exchange(NONE, AWAKE, AcqRel, Relaxed).is_err()
+    if accounting::mapped() < policy::current().scavenge_from
+        || STATE.compare_exchange(ABSENT, AWAKE, AcqRel, Relaxed).is_err()
     {
         return;
     }
-    // SAFETY: what `allow` stored, before it let the state be NONE.
+    // SAFETY: `allow` stored a function of this type before it set the state to ABSENT, and the exchange found ABSENT.
     let start = unsafe { core::mem::transmute::<*mut (), fn() -> bool>(START.load(Acquire)) };
     if is_shut_in() || !start() {
         STATE.store(NEVER, Relaxed);
     }
 }
 
-/// Has the scavenger empty the heaps of all threads that wait for something, and waits until it has; not where there is none.
-pub fn ask() {
-    let number = ASKED.fetch_add(1, SeqCst).wrapping_add(1);
+/// Requests that the scavenger empties the heaps of all threads that wait for something, and waits until it has.
+/// Returns at once where there is no scavenger.
+pub fn request_flush() {
+    let number = REQUESTED.fetch_add(1, SeqCst).wrapping_add(1);
     for _ in 0..LONGEST_WAIT_MS {
         let state = STATE.load(SeqCst);
-        let answered = ANSWERED.load(Acquire);
-        if answered.wrapping_sub(number) as i32 >= 0 || state == NONE || state == NEVER {
+        // Acquire pairs with Release in `complete_request`: the flush is seen as done.
+        let completed = COMPLETED.load(Acquire);
+        if completed.wrapping_sub(number) as i32 >= 0 || state == ABSENT || state == NEVER {
             return;
         }
-        if state == RESTING {
+        if state == ASLEEP {
             wake(state);
         } else {
-            // It may be in a nap.
+            // The scavenger may be in a nap.
             futex::rouse(&STATE);
         }
-        futex::doze(&ANSWERED, answered, Some(1));
+        futex::doze(&COMPLETED, completed, Some(1));
     }
 }
 
-/// Says that the program is about to shut itself in behind a filter of system calls: from now on the allocator makes no calls but
-/// those by which memory comes and goes, and sleeps. Returns when that is so.
+/// Notes that the program is about to shut itself in behind a filter of system calls. From then on the allocator makes
+/// only the calls that map, unmap and purge memory, and those that wait. Returns when the scavenger makes no other call
+/// any more.
 pub fn shut_in() {
-    SHUT_IN.store(true, SeqCst);
+    // This addition and the next load, and the opposite pair in `unless_shut_in`, are SeqCst: one of the two threads sees
+    // what the other wrote.
+    SHUT_IN.fetch_add(1, SeqCst);
     for _ in 0..LONGEST_WAIT_MS {
-        if LOOKING.load(SeqCst) == 0 {
+        if CALLING.load(SeqCst) == 0 {
             return;
         }
-        futex::doze(&LOOKING, 1, Some(1));
+        futex::doze(&CALLING, 1, Some(1));
     }
 }
 
-/// Makes the `call` by which the program shuts itself in; if it does not `succeed`, all is as before.
+/// Makes the `call` by which the program shuts itself in. If the call did not succeed, the state is as before.
 pub fn shut_in_by<T: Copy>(call: impl FnOnce() -> T, succeeded: impl FnOnce(T) -> bool) -> T {
-    let before = is_shut_in();
     shut_in();
     let result = call();
     if !succeeded(result) {
-        SHUT_IN.store(before, SeqCst);
+        SHUT_IN.fetch_sub(1, SeqCst);
     }
     result
 }
 
-/// Whether the program said that it shuts itself in.
+/// Whether the program shut itself in, or is about to.
 pub fn is_shut_in() -> bool {
-    SHUT_IN.load(SeqCst)
+    SHUT_IN.load(SeqCst) != 0
 }
 
-/// Makes a call that the kernel refuses to a process with more than one thread: the scavenger, if there is one, ends first. The next
-/// ring starts it anew.
+/// Makes a call that the kernel refuses to a process with more than one thread. If the call does not succeed and there
+/// is a scavenger, the scavenger is ended and the call is tried again. The next notification starts the scavenger
+/// again.
 pub fn without_scavenger<T: Copy>(call: impl Fn() -> T, succeeded: impl Fn(T) -> bool) -> T {
     let result = call();
     if succeeded(result) || !stop() {
@@ -153,89 +172,96 @@ pub fn without_scavenger<T: Copy>(call: impl Fn() -> T, succeeded: impl Fn(T) ->
     tries.unwrap_or_else(call)
 }
 
-/// Ends the scavenger, and returns when it is no more. Whether there was one.
+/// Ends the scavenger, and waits until its thread has ended. Returns whether it ended a scavenger.
 fn stop() -> bool {
-    if matches!(STATE.load(SeqCst), NONE | NEVER) {
+    if matches!(STATE.load(SeqCst), ABSENT | NEVER) {
         return false;
     }
-    LEAVE.store(true, SeqCst);
+    MUST_END.store(true, SeqCst);
     for _ in 0..LONGEST_WAIT_MS {
         futex::rouse(&STATE);
         if helper::is_over(1) {
-            STATE.store(NONE, Release);
+            // Release pairs with the exchange in `wake` that finds ABSENT: the end of this scavenger comes before the
+            // next start.
+            STATE.store(ABSENT, Release);
             return true;
         }
     }
-    LEAVE.store(false, SeqCst);
+    MUST_END.store(false, SeqCst);
     false
 }
 
-/// In a child just forked, before anything is put right: nobody is woken or started meanwhile.
-pub fn mute() {
+/// Called in a child just forked, before anything is repaired: until [`after_fork_in_child`] nothing is woken or
+/// started.
+pub fn disable_in_child() {
     if STATE.load(Relaxed) != NEVER {
         STATE.store(AWAKE, Relaxed);
     }
 }
 
-/// In a child just forked, where the thread is no more.
+/// Called in a child just forked, in which the scavenger does not exist: a notification may start one again.
 pub fn after_fork_in_child() {
     helper::forget();
-    LOOKING.store(0, Relaxed);
-    LEAVE.store(false, Relaxed);
+    CALLING.store(0, Relaxed);
+    MUST_END.store(false, Relaxed);
     if STATE.load(Relaxed) != NEVER {
-        STATE.store(NONE, Relaxed);
+        STATE.store(ABSENT, Relaxed);
     }
 }
 
-/// For the scavenger: makes calls beyond those by which memory comes and goes, unless the program shut itself in.
-pub fn look<T>(calls: impl FnOnce() -> T) -> Option<T> {
-    LOOKING.store(1, SeqCst);
+/// Called by the scavenger: makes `calls`, which a filter of system calls may forbid; `None`, without making them, if
+/// the program shut itself in.
+pub fn unless_shut_in<T>(calls: impl FnOnce() -> T) -> Option<T> {
+    CALLING.store(1, SeqCst);
     let found = (!is_shut_in()).then(calls);
-    LOOKING.store(0, SeqCst);
+    CALLING.store(0, SeqCst);
     found
 }
 
-/// For the scavenger: sleeps so many milliseconds, deaf but to requests.
+/// Called by the scavenger: sleeps for `ms` milliseconds. A notification does not wake it, but a request and its end
+/// do.
 pub fn nap(ms: u64) {
-    if asked().is_none() && !must_leave() {
+    if pending_request().is_none() && !must_end() {
         futex::doze(&STATE, AWAKE, Some(ms));
     }
 }
 
-/// For the scavenger, before it looks around: what is told from here on keeps it from resting.
-pub fn listen() {
-    NEWS.store(false, SeqCst);
+/// Called by the scavenger before it looks at the heaps: a cache that is noted after this call keeps it from sleeping.
+pub fn begin_look() {
+    NEW_CACHE.store(false, SeqCst);
 }
 
-/// For the scavenger: the number of a request that waits for its answer.
-pub fn asked() -> Option<u32> {
-    let number = ASKED.load(SeqCst);
-    (number != ANSWERED.load(Relaxed)).then_some(number)
+/// Called by the scavenger: the number of the latest request, if that is not completed.
+pub fn pending_request() -> Option<u32> {
+    let number = REQUESTED.load(SeqCst);
+    // Relaxed is enough: only the scavenger, which is the caller, writes `COMPLETED`.
+    (number != COMPLETED.load(Relaxed)).then_some(number)
 }
 
-/// For the scavenger: says that what was asked for, up to this number, is done.
-pub fn answer(number: u32) {
-    ANSWERED.store(number, Release);
-    futex::rouse_all(&ANSWERED);
+/// Called by the scavenger: marks all requests up to `number` as completed, and wakes the threads that wait for them.
+pub fn complete_request(number: u32) {
+    COMPLETED.store(number, Release);
+    futex::rouse_all(&COMPLETED);
 }
 
-/// For the scavenger: whether it is to end.
-pub fn must_leave() -> bool {
-    LEAVE.load(SeqCst)
+/// Called by the scavenger: whether it is to end.
+pub fn must_end() -> bool {
+    MUST_END.load(SeqCst)
 }
 
-/// For the scavenger: the last that it does.
-pub fn leave() -> ! {
-    LEAVE.store(false, SeqCst);
+/// Called by the scavenger: ends its thread.
+pub fn end() -> ! {
+    MUST_END.store(false, SeqCst);
     helper::end()
 }
 
-/// For the scavenger: sleeps until somebody rings, or so many milliseconds if a number is given; not at all if something was
-/// told since it listened, or `work` is there. Whether somebody rang.
-pub fn rest(most_ms: Option<u64>, work: impl Fn() -> bool) -> bool {
-    STATE.store(RESTING, SeqCst);
-    if !NEWS.load(SeqCst) && asked().is_none() && !must_leave() && !work() {
-        futex::doze(&STATE, RESTING, most_ms);
+/// Called by the scavenger: sleeps until a thread notifies it, and at most `most_ms` milliseconds if a number is given.
+/// It does not sleep if a cache was noted since [`begin_look`], a request is pending, it is to end, or `has_work` says
+/// so. Returns whether it was notified.
+pub fn sleep(most_ms: Option<u64>, has_work: impl Fn() -> bool) -> bool {
+    STATE.store(ASLEEP, SeqCst);
+    if !NEW_CACHE.load(SeqCst) && pending_request().is_none() && !must_end() && !has_work() {
+        futex::doze(&STATE, ASLEEP, most_ms);
     }
     STATE.swap(AWAKE, SeqCst) == AWAKE
 }

@@ -1,11 +1,11 @@
-//! The census: where every byte is, found by looking at each slab, list and slot instead of by counting what happens.
+//! The census: says where every byte is, found by a walk over each slab, list and slot.
 //!
-//! The statistics come from counters that every operation moves. The census shares none of them, but for the bytes of large
-//! blocks and of metadata, which no list leads to: so a test that finds both equal has found the counters right. It is exact
-//! only while no thread is in the allocator.
+//! The statistics come from counters that every operation changes. The census uses none of these counters, except for
+//! the bytes of large blocks and of metadata, which no list leads to. So if a test finds both equal, the counters are
+//! right. The census is exact only while no thread is in the allocator.
 //!
 //! # Safety
-//! Lists run through free blocks, and nobody changes them meanwhile.
+//! Lists run through free blocks, and no other thread changes them during the census.
 
 use crate::backend::large_cache;
 use crate::backend::segment::{self, Segment};
@@ -17,24 +17,24 @@ use crate::map::page_map;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::vm::PAGE;
 
-/// Where the bytes are, as in the statistics.
+/// The bytes in each place, as in the statistics.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Census {
-    /// In the program's hands.
+    /// In blocks in use.
     pub live: u64,
-    /// In bins, runs, routes, inboxes and shelves.
+    /// In bins, runs, remote caches, inboxes and medium caches.
     pub cached: u64,
-    /// In spans: on their lists, not yet carved, in tails and behind medium blocks.
+    /// In spans: in listed blocks, not yet carved, in tails and behind medium blocks.
     pub free: u64,
-    /// In free slabs that hold old contents, and in kept mappings.
+    /// In free slabs that hold old contents, and in mappings of the large cache.
     pub dirty: u64,
-    /// In free slabs without contents, and in gaps of spans.
+    /// In free slabs without contents, and in holes of spans.
     pub purged: u64,
     /// In segments, large mappings and metadata.
     pub mapped: u64,
 }
 
-/// Looks at everything.
+/// Takes the census of the process.
 pub fn census() -> Census {
     let mut census = Census::default();
     let mut out = 0;
@@ -54,8 +54,8 @@ pub fn census() -> Census {
 }
 
 impl Census {
-    /// Adds what lies in a segment; returns the bytes of small blocks that are out of their spans, live or cached, and of
-    /// medium blocks on shelves.
+    /// Adds the bytes of `segment`. Returns the bytes of small blocks that are taken from their spans, in use or
+    /// cached, and of medium blocks in medium caches.
     fn add_segment(&mut self, segment: &'static Segment) -> u64 {
         let state = segment.state();
         let (mut slab, mut out) = (0, 0);
@@ -76,7 +76,7 @@ impl Census {
                 self.purged += gone;
                 bytes + gone
             } else if page_map::entry(span.base()) == page_map::CACHED {
-                // On a shelf.
+                // In a medium cache.
                 out += whole;
                 whole
             } else {
@@ -90,7 +90,7 @@ impl Census {
     }
 }
 
-/// Bytes of free blocks that a heap has at hand, or that are on their way from it or to it.
+/// The bytes of free blocks that `heap` caches, or that are on their way from it or to it.
 fn cached_by(heap: &Heap) -> u64 {
     let lists = heap.bins.iter().map(|bin| bin.head.load(Relaxed));
     let routes = heap.remote_cache.iter().map(|route| route.first.get());
@@ -100,12 +100,12 @@ fn cached_by(heap: &Heap) -> u64 {
     listed + runs.sum::<u64>() + shelved.sum::<u64>()
 }
 
-/// Bytes of the blocks of a list.
+/// The bytes of the blocks of the list that begins at `block`.
 fn bytes_listed(mut block: usize) -> u64 {
     let mut bytes = 0;
     while block != 0 {
         bytes += u64::from(BLOCK_SIZE[class_in(page_map::entry(block))]);
-        // SAFETY: a free block of ours.
+        // SAFETY: the block is on a list, so it is a free block of ours.
         block = unsafe { next_of(block) };
     }
     bytes

@@ -1,4 +1,5 @@
-//! Looks at the whole process, slab by slab and block by block, and compares what it finds with what was counted.
+//! The validator and the census. Both walk the whole heap, slab by slab and block by block, so that tests can compare
+//! what is there with what the counters say.
 
 mod census;
 mod validate;

@@ -1,14 +1,16 @@
-//! The validator: recomputes, for the whole process, the invariants written above the structs.
+//! The validator: computes again, for the whole process, the invariants that stand above the structs.
 //!
-//! It allocates nothing, and is exact only while no other thread is in the allocator. Besides the state of each slab, span
-//! and bin it checks for every class that no block is lost or doubled:
+//! It allocates nothing, and is exact only while no other thread is in the allocator. It checks the state of each slab,
+//! span and bin. For every class it also checks that no block is lost or doubled:
 //!
 //! ```text
 //!   sum over spans of (carved - free)  =  live + in bins + in runs + on the way between heaps
+//!
+//!   example: 100 carved - 20 free      =   50  +   24    +   4     +  2
 //! ```
 //!
 //! # Safety
-//! Lists are followed through blocks that the page map says are ours, for no more steps than they may have.
+//! Lists are followed only through blocks that are ours by the page map, and for no more steps than the list can have.
 
 use crate::backend::medium;
 use crate::backend::segment::{self, Segment};
@@ -19,12 +21,12 @@ use crate::map::page_map;
 use crate::stats::row;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// What is wrong, and the address it was seen at.
+/// An invariant that does not hold, and where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
     /// The invariant that does not hold.
     pub what: &'static str,
-    /// Where.
+    /// The address of the slab, block or heap; or the class, or the wrong number.
     pub at: usize,
 }
 
@@ -32,7 +34,7 @@ fn check(holds: bool, what: &'static str, at: usize) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(Fault { what, at }) }
 }
 
-/// Checks everything. `Ok` is the number of blocks in the program's hands that spans account for.
+/// Checks all invariants. Returns the number of small blocks in use, or the first fault.
 pub fn validate() -> Result<u64, Fault> {
     let mut out = [0_u64; CLASSES];
     for segment in segment::mapped() {
@@ -48,12 +50,12 @@ pub fn validate() -> Result<u64, Fault> {
         |heap: &Heap| (0..CLASSES).map(|class| usize::from(heap.lanes[class].bought.get()) * span_bytes(class)).sum();
     for heap in Heap::all().filter(|heap| heap.status() != Status::Lost) {
         let spans: usize = bought(heap);
-        check(spans <= heap.bought(), "what classes have bought their heap has bought", spans)?;
+        check(spans <= heap.bought(), "the classes of a heap have bought no more than the heap", spans)?;
     }
     let all = Heap::all().map(Heap::bought).sum();
-    check(bought_by_all() == all, "what all have bought is the sum of what each has", all)?;
+    check(bought_by_all() == all, "the heaps together have bought the sum of what each has bought", all)?;
     let mut live = 0;
-    // In a child of a fork, what lies in lost heaps is not looked at, and the counts of an orphan may be one off.
+    // In a child of a fork, blocks in lost heaps are not counted, and the counts of an orphan may be wrong by one.
     let lost = Heap::all().any(|heap| heap.status() == Status::Lost);
     let orphans = Heap::all().filter(|heap| heap.orphan.load(Relaxed)).count() as u64;
     for (class, out) in out.iter().enumerate() {
@@ -61,7 +63,7 @@ pub fn validate() -> Result<u64, Fault> {
         let travelling = row.remote_sent.wrapping_sub(row.remote_received);
         let in_use = row.allocations.wrapping_sub(row.frees);
         let equal = out.abs_diff(in_use.wrapping_add(travelling)) <= orphans;
-        check(lost || equal, "blocks out = live + in bins + in runs + on the way", class)?;
+        check(lost || equal, "blocks taken from spans = live + in bins + in runs + on the way", class)?;
         live += in_use;
     }
     Ok(live)
@@ -94,7 +96,7 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
             out[span.class()] += u64::from(span.carved_blocks() - span.back_blocks());
         } else {
             let is_medium = entry == page_map::MEDIUM || entry == page_map::CACHED;
-            check(is_medium && span.base() == at, "a taken slab holds small blocks or a medium one", at)?;
+            check(is_medium && span.base() == at, "a slab that is not free holds small blocks or a medium block", at)?;
             check(span.bytes() <= span.slabs() * SLAB, "a medium block lies within its slabs", at)?;
         }
         slab += span.slabs();
@@ -103,45 +105,41 @@ fn check_segment(segment: &'static Segment, out: &mut [u64; CLASSES]) -> Result<
 }
 
 fn check_span(span: &'static Span, at: usize, entry: usize) -> Result<(), Fault> {
-    check(span.base() == at, "a span knows where it begins", at)?;
-    check(span.class() == class_in(entry), "a span's class is the page map's", at)?;
+    check(span.base() == at, "a span has its own address as its base", at)?;
+    check(span.class() == class_in(entry), "a span has the class that the page map has", at)?;
     for slab in 0..span.slabs() {
         check(page_map::entry(at + slab * SLAB) == entry, "all slabs of a span have one entry", at)?;
     }
     check(span.back_blocks() <= span.carved_blocks(), "free + away <= carved", at)?;
-    check(span.away_blocks() == span.count_away(), "a block is away when it overlaps a page that is gone", at)?;
+    check(span.away_blocks() == span.count_away(), "the blocks that are away are those that overlap a hole", at)?;
     check(span.carved_blocks() <= span.capacity(), "carved <= capacity", at)?;
-    check(!span.is_empty(), "an empty span is given back", at)?;
+    check(!span.is_empty(), "a span with no block in use is released", at)?;
     let mut length = 0;
     for block in span.list().take(span.capacity() as usize + 1) {
-        check(span.is_block(block), "a block on the list is one of the span's", block)?;
+        check(span.is_block(block), "a block on the list of a span is a block of the span", block)?;
         length += 1;
     }
-    check(length == span.free_blocks(), "the list is as long as it is counted to be", at)?;
-    check(span.is_marked(), "the blocks on the list are those that are marked", at)?;
+    check(length == span.free_blocks(), "the list of a span is as long as its count says", at)?;
+    check(span.is_marked(), "the blocks on the list of a span are those that are marked", at)?;
     let owner = Heap::at_anchor(anchor_in(entry));
-    check(span.is_listed() == span.has_room(), "a span is listed when it has blocks to give", at)?;
+    check(span.is_listed() == span.has_room(), "a span is listed if it has blocks to hand out", at)?;
     let listed = owner.lanes[span.class()].partial.iter().any(|other| core::ptr::eq(other, span));
-    check(listed == span.is_listed(), "a listed span is in its owner's list", at)
+    check(listed == span.is_listed(), "a listed span is in the list of its owner", at)
 }
 
 fn check_medium_cache(heap: &Heap) -> Result<(), Fault> {
     let mut bytes = 0;
     for (slabs, span) in heap.medium_cache.blocks() {
-        check(span.slabs() == slabs, "a block lies in its row of the shelf", span.base())?;
+        check(span.slabs() == slabs, "a block of a medium cache is in the row of its size", span.base())?;
         let is_free = page_map::entry(span.base()) == page_map::CACHED;
-        check(is_free && medium::at(span.base()).is_some(), "a block on the shelf is free", span.base())?;
+        check(is_free && medium::at(span.base()).is_some(), "a block of a medium cache is free", span.base())?;
         bytes += (slabs * SLAB) as u64;
     }
-    check(
-        heap.medium_cache.is_counted(),
-        "the rows of the shelf are as long as they are counted to be",
-        heap.anchor(),
-    )?;
-    check(bytes == heap.medium_cache.bytes(), "the shelf holds what it is counted to hold", heap.anchor())
+    check(heap.medium_cache.is_counted(), "the rows of a medium cache are as long as their counts say", heap.anchor())?;
+    check(bytes == heap.medium_cache.bytes(), "a medium cache holds the bytes that its count says", heap.anchor())
 }
 
-/// Checks a bin and its run; returns how many blocks they hold.
+/// Checks the bin and the run of `class`. Returns the number of blocks that they hold.
 fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
     let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
     let pushes = lane.granted.get().wrapping_sub(bin.frees_left.load(Relaxed));
@@ -152,17 +150,17 @@ fn check_bin(heap: &Heap, class: usize) -> Result<u32, Fault> {
         let entry = page_map::entry(block);
         let ours = is_small(entry) && anchor_in(entry) == heap.anchor() && class_in(entry) == class;
         check(ours, "a block in a bin is of its heap and class", block)?;
-        check(length < counted || orphan, "a bin's list is not longer than it is counted to be", block)?;
+        check(length < counted || orphan, "the list of a bin is not longer than its count says", block)?;
         length += 1;
     }
     check(
         length == counted || orphan && length.abs_diff(counted) == 1,
-        "a bin's list is as long as it is counted to be",
+        "the list of a bin is as long as its count says",
         class,
     )?;
     let room = |span: &Span| u64::from(span.back_blocks() + span.capacity() - span.carved_blocks());
     let spare: u64 = lane.partial.iter().map(room).sum();
-    check(spare == lane.spare.get(), "a lane counts what its spans hold", class)?;
+    check(spare == lane.spare.get(), "a lane counts the free blocks of its spans", class)?;
     let run = lane.end.get() - lane.bump.get();
     check(run.is_multiple_of(BLOCK_SIZE[class] as usize), "a run is a number of whole blocks", lane.bump.get())?;
     Ok(length + (run / BLOCK_SIZE[class] as usize) as u32)

@@ -60,7 +60,7 @@ impl Heap {
             self.set_status(Status::Owned);
             this_thread::show(self);
         }
-        wake_up::tell();
+        wake_up::note_new_cache();
     }
 }
 

@@ -9,6 +9,7 @@ use super::lookup::usable_size_of;
 use super::ownership;
 use super::pressure;
 use super::refill;
+use super::work::Work;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::span::set_next;
@@ -107,7 +108,7 @@ pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 /// A block of `class` from this thread's run, or from behind it; the flag says whether it is zero.
 #[inline]
 fn supply(class: usize) -> Option<(usize, bool)> {
-    pressure::allocate_or_retry(|| match Heap::for_slow_path() {
+    pressure::allocate_or_retry(BLOCK_SIZE[class] as usize, || match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
         None => ownership::borrow(|heap| heap.supply(class)),
     })
@@ -151,25 +152,20 @@ impl Heap {
         self.bins[class].head.store(first, Relaxed);
         lane.held.set(lane.held.get().wrapping_add(count as u32));
     }
-
-    /// Takes the next block of a run that is not used up.
-    pub(super) fn carve(&self, class: usize) -> (usize, bool) {
-        let lane = &self.lanes[class];
-        let block = lane.bump.get();
-        lane.bump.set(block + BLOCK_SIZE[class] as usize);
-        lane.bumped.add(1);
-        (block, lane.fresh.get())
-    }
 }
 
 /// A medium or large block; the flag says whether it is zero. Tables asked for `zeroed` are often touched here and there only.
 #[cold]
 fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
-    if has_place(size, align) { pressure::allocate_or_retry(|| allocate_big_once(size, align, zeroed)) } else { None }
+    if !has_place(size, align) {
+        return None;
+    }
+    pressure::allocate_or_retry(size, || allocate_big_once(size, align, zeroed))
 }
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {
     let heap = Heap::for_slow_path();
+    let _work = Work::begin_without(heap.as_ref());
     if let Some(heap) = &heap {
         heap.tick(refill::BIG);
     }

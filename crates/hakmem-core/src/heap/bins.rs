@@ -14,6 +14,16 @@ pub(super) const SETTLE_BYTES: u32 = 16 << 10;
 const FREES_IN_HANDLER: u32 = 64;
 
 impl Bin {
+    /// The bin at `distance` from an anchor.
+    ///
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    pub(super) unsafe fn at(anchor: usize, distance: usize) -> &'static Bin {
+        // SAFETY: the caller's.
+        unsafe { &*(anchor.wrapping_add(distance) as *const Bin) }
+    }
+
     /// Takes the first block; 0 if there is none. By the owner.
     #[inline(always)]
     pub(super) fn pop(&self) -> usize {

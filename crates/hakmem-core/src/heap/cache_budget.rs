@@ -51,7 +51,7 @@ pub(super) fn after_fork_in_child() {
 impl Budget {
     /// Forgets what was bought, in a child just forked, for a heap that nobody uses any more.
     pub(super) fn forget(&self) {
-        self.bought.set(0);
+        BOUGHT.fetch_sub(self.bought.replace(0), Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What heaps count of medium and large blocks, and what is counted for threads without a heap.
 
 use super::layout::{Big, Heap, Tally};
-use crate::base::sizes::{CLASSES, SLAB};
+use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB};
 use crate::base::sync::Counter;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::vm::PAGE;
@@ -69,6 +69,23 @@ pub(super) fn tally(heap: Option<&Heap>, kind: Big, count: impl FnOnce(&Tally)) 
             stray_tally(kind).add_shared(&change);
         }
     }
+}
+
+/// Bytes in the program's hands. Exact when no thread is in the allocator.
+pub(super) fn live_bytes() -> usize {
+    let of_class = |heap: &Heap, class: usize| {
+        let (bin, lane) = (&heap.bins[class], &heap.lanes[class]);
+        let pops = u64::from(bin.pops.load(Relaxed));
+        let pushes = u64::from(lane.granted.get().wrapping_sub(bin.frees_left.load(Relaxed)));
+        let allocated = lane.popped.get() + pops + lane.bumped.get();
+        let freed = lane.pushed.get() + pushes + lane.sent.get();
+        allocated.wrapping_sub(freed).wrapping_mul(u64::from(BLOCK_SIZE[class]))
+    };
+    let small = Heap::all().flat_map(|heap| (0..CLASSES).map(move |class| of_class(heap, class)));
+    let stray = (0..CLASSES).map(|class| (stray_frees(class) * u64::from(BLOCK_SIZE[class])).wrapping_neg());
+    let tallies = Heap::all().map(|heap| &heap.tallies).chain([&STRAY_TALLIES]).flatten();
+    let big = tallies.map(|tally| tally.bytes.get());
+    small.chain(stray).chain(big).fold(0, u64::wrapping_add) as usize
 }
 
 /// Bytes of pages between blocks in use that went back to the system. The free bytes of rows count them too.

@@ -20,6 +20,11 @@ pub(super) const fn bin_distance(class: usize) -> usize {
     (class * size_of::<Bin>()).wrapping_sub(BINS_BYTES)
 }
 
+/// The class whose bin lies at this distance from an anchor.
+pub(super) const fn class_at(distance: usize) -> usize {
+    distance.wrapping_add(BINS_BYTES) / size_of::<Bin>()
+}
+
 /// The class in an entry of small blocks.
 pub(crate) fn class_in(entry: usize) -> usize {
     ((entry & (ANCHOR - 1)) - (ANCHOR - BINS_BYTES)) / size_of::<Bin>()

@@ -57,26 +57,31 @@ impl Locked<'_> {
                 block = 0;
                 break;
             };
-            // What was freed together often lies together: the span is looked up, and looked at, once for what shares a slab.
+            // What was freed together often lies together: the span is looked up, and looked at, once for what shares it.
             // SAFETY: blocks of the bin, which are free; a block in a slab of a span is the span's.
-            let (count, next, answer) =
-                unsafe { span.put_first_of(block, most - taken, lane.bump.get()..lane.end.get()) };
-            (block, taken) = (next, taken + count);
-            if let Err(refusal) = answer {
-                taken += 1;
-                self.refused(span, block, refusal);
-                // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a circle,
-                // and the block's link is the span's now.
-                astray |= refusal == Refusal::Back;
-                // SAFETY: a block of the bin.
-                block = if refusal == Refusal::Back && span.is_linked(block) { 0 } else { unsafe { next_of(block) } };
-            }
-            // A span that nothing came back to may be retired already.
+            let (count, next) = unsafe { span.put_first_of(block, most - taken, lane.bump.get()) };
             if count != 0 {
                 lane.spare.add(u64::from(count));
                 self.list_or_retire(span);
+                (block, taken, put) = (next, taken + count, put + count);
+                continue;
             }
-            put += count;
+            // SAFETY: as above.
+            let next = unsafe { next_of(block) };
+            taken += 1;
+            // SAFETY: as above.
+            block = match unsafe { self.put_closely(span, block) } {
+                Ok(()) => {
+                    put += 1;
+                    next
+                }
+                Err(refusal) => {
+                    // Either it was linked into the bin while the span had it, and the span's list leads astray; or the bin led in a
+                    // circle, and the block's link is the span's now.
+                    astray |= refusal == Refusal::Back;
+                    if refusal == Refusal::Back && span.is_linked(block) { 0 } else { next }
+                }
+            };
         }
         lane.held.set(lane.held.get().wrapping_sub(put));
         if block == 0 {

@@ -16,8 +16,23 @@
 //! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | behind what they sum up | counts anew |
 //! | the turn, the lock of the policy, the bell, the scavenger | somebody's who is gone | frees them; the scavenger starts anew when it is needed |
 //!
-//! What cannot be told apart is leaked: what lies in a lost heap, a block or chain that was in a thread's hands, a mapping at which
-//! the kernel was at work. No lock is held across a fork, and nothing is registered for the parent.
+//! What cannot be told apart stays lost, for each thread that is gone in the middle of it:
+//!
+//! | what stays lost | at most |
+//! |---|---|
+//! | a heap that is set aside | the spans that it had, also as the program frees the blocks in them |
+//! | blocks on their way to another heap | a chain: 64 blocks or 32 KiB, as policy says, and the spans that these keep in use |
+//! | a block that was being handed out or taken back | one |
+//! | a large mapping at which the kernel was at work, which may be unmapped, or somebody else's already | one |
+//! | a segment that was being mapped or unmapped | 2 MiB of addresses |
+//!
+//! A signal handler may fork in the middle of a slow path of its own thread, which goes on in the child when the handler returns. So what
+//! that thread may have in its hands is left alone: its heap, or the heap that it adopts or borrows, which says whose hands these are; the
+//! pool, the slabs, the kept mappings and the sums, which are whole but for what threads that are gone had in their hands. In such a child that
+//! stays lost, too: of each thread the slabs of one claim, or those of one segment if it was giving memory back, a kept mapping or two,
+//! a heap of the pool, the spans whose gaps it was opening (16), and what it had not yet added to a sum.
+//!
+//! No lock is held across a fork, and nothing is registered for the parent.
 //!
 //! `fork` calls the handler. Children of `_Fork` and `clone`, which call none, are put right when they first come to a slow path,
 //! before they touch anything that is shared.
@@ -32,6 +47,7 @@ use super::holes;
 use super::layout::{Heap, Locked, Status};
 use super::registry;
 use super::this_thread;
+use super::work::Work;
 use crate::backend::availability;
 use crate::backend::large_cache;
 use crate::backend::segment::{self, Segment};
@@ -43,7 +59,7 @@ use crate::reclaim::limits;
 use crate::reclaim::purge_lock;
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
-use hakmem_os::{fork, thread};
+use hakmem_os::{fork, slot, thread};
 
 /// Puts a child right that was made without handlers. One load where this is none.
 #[inline]
@@ -77,29 +93,38 @@ pub extern "C" fn after_fork_in_child() {
 
 /// Puts a child right in which `mine` is this thread's heap. Heaps that others owned are nobody's, if that is `sure`.
 fn settle(mine: Option<&'static Heap>, sure: bool) {
-    wake_up::mute();
+    // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
+    let in_slow_path = Work::is_under_way() || mine.is_some_and(|heap| heap.busy.load(Relaxed));
+    wake_up::disable_in_child();
     purge_lock::after_fork_in_child();
-    limits::after_fork_in_child();
-    let is_mine = |heap: &Heap| mine.is_some_and(|mine| ptr::eq(mine, heap));
-    for heap in Heap::all() {
-        heap.leave_or_lose(is_mine(heap), sure);
+    this_thread::after_fork_in_child();
+    if !in_slow_path {
+        limits::after_fork_in_child();
+        registry::empty_pool();
     }
+    for heap in Heap::all() {
+        let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
+        let is_in_hand = in_slow_path && !is_mine && heap.place.load(Relaxed) == slot::address();
+        if !is_in_hand {
+            let was_pooled = heap.status() == Status::Pooled;
+            heap.leave_or_lose(is_mine, sure);
+            if heap.status() == Status::Pooled && !(in_slow_path && was_pooled) {
+                registry::return_to_pool(heap);
+            }
+        }
+    }
+    registry::count_owned(Heap::all().filter(|heap| !matches!(heap.status(), Status::Pooled | Status::Lost)).count());
     let mine = mine.filter(|heap| heap.status() != Status::Lost);
     if mine.is_none() {
         this_thread::forget_heap();
     }
-    let pooled = Heap::all().filter(|heap| heap.status() == Status::Pooled);
-    this_thread::after_fork_in_child();
-    registry::fill_pool(pooled, usize::from(mine.is_some()));
-    // In a signal handler that interrupted a slow path this thread's own work is half done too, and goes on later.
-    let in_slow_path = mine.is_some_and(|heap| heap.busy.load(Relaxed));
     segment::after_fork_in_child(in_slow_path, |span| mine.is_some_and(|heap| heap.medium_cache.has(span)));
-    end_openings(|heap| in_slow_path && is_mine(heap));
     if !in_slow_path {
+        end_openings();
         large_cache::after_fork_in_child();
+        cache_budget::after_fork_in_child();
+        count_anew();
     }
-    cache_budget::after_fork_in_child();
-    count_anew();
     wake_up::after_fork_in_child();
 }
 
@@ -112,11 +137,11 @@ fn count_anew() {
     }
     availability::count_anew(segments, dirty);
     let mapped = large_cache::extent().mapped + metadata::mapped();
-    accounting::count_anew(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
+    accounting::recount(segments * SEGMENT + mapped, used + mapped - gone_bytes() as usize);
 }
 
-/// Ends what was begun to spans whose pages were on their way to the system, but for those of heaps that `goes_on` names.
-fn end_openings(goes_on: impl Fn(&Heap) -> bool) {
+/// Ends what was begun to spans whose pages were on their way to the system.
+fn end_openings() {
     if holes::forget_openings() == 0 {
         return;
     }
@@ -125,7 +150,6 @@ fn end_openings(goes_on: impl Fn(&Heap) -> bool) {
         if let Some(heap) = owner_of(segment, slab)
             && span.is_opening()
             && heap.status() != Status::Lost
-            && !goes_on(heap)
         {
             let locked: Locked = heap.lock_as_visitor();
             span.opened();

@@ -128,7 +128,7 @@ impl Locked<'_> {
         } else {
             let count = pages.count_ones() as usize;
             self.heap.gone.add(count as u64);
-            accounting::give(count * PAGE);
+            accounting::uncharge(count * PAGE);
             if !span.has_room() {
                 self.heap.lanes[span.class()].partial.remove(span);
             }
@@ -140,7 +140,7 @@ impl Locked<'_> {
     pub(super) fn fill_hole(&self, class: usize, span: &'static Span) {
         let lane = &self.heap.lanes[class];
         let pages = span.next_hole();
-        if !accounting::take(pages * PAGE) {
+        if !accounting::charge(pages * PAGE) {
             return;
         }
         accounting::note_use();

@@ -17,8 +17,9 @@
 //! slow path.
 
 use super::entry::{anchor_in, class_in, entry_for, is_small};
-use super::layout::{Heap, Locked};
+use super::layout::{BINS_BYTES, Bin, Heap, Locked};
 use super::lookup::usable_size_of;
+use super::this_thread;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::backend::segment;
@@ -33,9 +34,11 @@ use hakmem_os::vm::ADDRESS_BITS;
 
 /// Blocks of a list that are looked at for each settling, and one more for each so many frees.
 const STEPS: u32 = 8;
-const FREES_A_STEP: u32 = 16;
-/// Frees from one look at the beginning of a list to the next.
-const FREES_A_LOOK: u64 = 64;
+const FREES_A_STEP: u32 = 64;
+/// So many frees are looked at each time that the bin is settled.
+const FIRST_FREES: u64 = 64;
+/// Frees from one look at the beginning of a list to the next, after these; a power of two.
+const FREES_A_LOOK: u64 = 512;
 /// Blocks that are looked at when the process ends: a fraction of a millisecond.
 const STEPS_AT_THE_END: u32 = 4096;
 /// How far back the page map is searched for a large block that a pointer lies in, in slabs: a gigabyte.
@@ -66,9 +69,9 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     if is_small(entry) {
         let (class, span) = (class_in(entry), span_of(address));
         return match span.map(|span| span.index_of(address)) {
-            Some(Err(Refusal::Locked(bytes))) => Wrong::Locked(small(class), bytes),
+            Some(Err(Refusal::Inside(bytes))) => Wrong::Inside(small(class), bytes),
             _ if is_latest(entry, address) => {
-                Wrong::FreedTwice(small(class), Heap::at_anchor(slot::heap()).thread.load(Relaxed))
+                Wrong::FreedTwice(small(class), Heap::at_anchor(anchor_in(entry)).thread.load(Relaxed))
             }
             _ if is_free(address) => Wrong::FreedTwice(small(class), 0),
             _ => Wrong::NotInUse,
@@ -77,11 +80,14 @@ pub(super) fn wrong_with(address: usize) -> Wrong {
     if entry == 0 && address >> ADDRESS_BITS != 0 {
         return Wrong::Unknown;
     }
-    if entry == page_map::CACHED && in_own_medium_cache(address) {
-        let (bytes, heap) = (medium::usable_size(address).unwrap_or(0), Heap::at_anchor(slot::heap()));
+    if entry == page_map::CACHED
+        && let Some(heap) = this_thread::heap()
+        && heap.medium_cache.blocks().any(|(_, span)| span.base() == address)
+    {
+        let bytes = medium::usable_size(address).unwrap_or(0);
         return Wrong::FreedTwice(Place::Medium(bytes), heap.thread.load(Relaxed));
     }
-    let around = block_around(address).map(|(place, base)| Wrong::Locked(place, address - base));
+    let around = block_around(address).map(|(place, base)| Wrong::Inside(place, address - base));
     around.unwrap_or(if entry == 0 { Wrong::Unknown } else { Wrong::NotInUse })
 }
 
@@ -105,10 +111,6 @@ fn block_around(address: usize) -> Option<(Place, usize)> {
     (address - base < length).then_some((place, base))
 }
 
-fn in_own_medium_cache(address: usize) -> bool {
-    slot::heap() != 0 && Heap::at_anchor(slot::heap()).medium_cache.blocks().any(|(_, span)| span.base() == address)
-}
-
 /// Whether the small block at `address` is known to be free: the list of its span holds it, or it was freed last by this thread.
 pub(super) fn is_free(address: usize) -> bool {
     let entry = page_map::entry(address);
@@ -123,13 +125,15 @@ pub(super) fn live_size(entry: usize, address: usize) -> Option<usize> {
     }
     let span = span_of(address)?;
     let may_be_live = !is_latest(entry, address) && span.is_out(address);
-    may_be_live.then_some(BLOCK_SIZE[class_in(entry)] as usize)
+    may_be_live.then(|| span.block_size())
 }
 
 /// Whether a small block, whose entry this is, is the latest one in its bin, which is this thread's.
 fn is_latest(entry: usize, address: usize) -> bool {
-    let anchor = anchor_in(entry);
-    anchor == slot::heap() && Heap::at_anchor(anchor).bins[class_in(entry)].head.load(Relaxed) == address
+    let anchor = slot::heap();
+    let distance = entry ^ anchor;
+    // SAFETY: then the entry is that of blocks whose bin lies at this distance from this thread's anchor.
+    distance >= BINS_BYTES.wrapping_neg() && unsafe { Bin::at(anchor, distance) }.head.load(Relaxed) == address
 }
 
 /// Looks through the bins of the thread that ends the process, as far as that takes next to no time.
@@ -151,14 +155,19 @@ pub fn look_through_bins() {
 }
 
 impl Heap {
-    /// Looks at the beginning of a bin that was settled after so many frees. Bins of large blocks are settled often, so once
-    /// their first frees were looked at, they are looked at no more often than those of small ones.
+    /// Looks at the beginning of a bin that was settled after so many frees: each time at first, and now and then later on.
+    #[inline]
     pub(super) fn look_at_bin(&self, class: usize, frees: u32) {
         let all = self.lanes[class].pushed.get();
         let before = all.wrapping_sub(u64::from(frees));
-        if before >= FREES_A_LOOK && before / FREES_A_LOOK == all / FREES_A_LOOK {
-            return;
+        if before < FIRST_FREES || before ^ all >= FREES_A_LOOK {
+            self.look_closely(class, frees);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_closely(&self, class: usize, frees: u32) {
         if !self.looks_right(class, 1, STEPS + frees / FREES_A_STEP) {
             self.lock_as_owner().mend(class);
         }
@@ -168,19 +177,25 @@ impl Heap {
     /// what they should be.
     fn looks_right(&self, class: usize, close: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
-        let mut block = self.bins[class].head.load(Relaxed);
+        let steps = steps.min(held);
+        let (mut block, mut left) = (self.bins[class].head.load(Relaxed), steps);
         // A block is compared with the one that came last at a power of two: so a circle is found in one turn of it or two.
-        let (mut earlier, mut power) = (0, 1);
-        for step in 1..=steps.min(held) {
-            let is_right = block != 0 && block != earlier && self.is_in_bin(class, block);
-            if !is_right || step <= close && self.wrong_in_bin(class, block).is_some() {
+        let (mut earlier, mut power, mut lap) = (0, 1_u32, 1_u32);
+        let mut before = usize::MAX;
+        while left != 0 {
+            // What is in the slab of the one before it is in the same bin's.
+            let is_right = (block ^ before < SLAB || self.is_in_bin(class, block)) && block != earlier;
+            if !is_right || steps - left < close && self.wrong_in_bin(class, block).is_some() {
                 return false;
             }
-            if step == power {
-                (earlier, power) = (block, 2 * power);
+            lap -= 1;
+            if lap == 0 {
+                power = power.wrapping_mul(2);
+                (earlier, lap) = (block, power);
             }
             // SAFETY: a block of this bin.
-            block = unsafe { next_of(block) };
+            (before, block) = (block, unsafe { next_of(block) });
+            left -= 1;
         }
         block == 0 || steps < held
     }
@@ -193,9 +208,13 @@ impl Heap {
     /// What is wrong with a block of a bin, if it is seen.
     fn wrong_in_bin(&self, class: usize, block: usize) -> Option<Wrong> {
         let (lane, span) = (&self.lanes[class], span_of(block)?);
+        let run = lane.bump.get()..lane.end.get();
+        if span.is_out(block) && !run.contains(&block) {
+            return None;
+        }
         match span.index_of(block) {
-            Err(Refusal::Locked(bytes)) => Some(Wrong::Locked(small(class), bytes)),
-            _ if (lane.bump.get()..lane.end.get()).contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
+            Err(Refusal::Inside(bytes)) => Some(Wrong::Inside(small(class), bytes)),
+            _ if run.contains(&block) => Some(Wrong::NeverHandedOut(small(class))),
             _ if span.holds(block) => Some(Wrong::FreedTwice(small(class), 0)),
             _ => None,
         }
@@ -290,7 +309,7 @@ impl Locked<'_> {
     pub(super) fn refused(&self, span: &Span, block: usize, refusal: Refusal) {
         let place = small(span.class());
         let wrong = match refusal {
-            Refusal::Locked(bytes) => Wrong::Locked(place, bytes),
+            Refusal::Inside(bytes) => Wrong::Inside(place, bytes),
             Refusal::NeverOut => Wrong::NeverHandedOut(place),
             Refusal::Back => Wrong::FreedTwice(place, 0),
         };

@@ -8,6 +8,7 @@ use super::fork;
 use super::layout::{Heap, Status};
 use super::registry;
 use super::this_thread;
+use super::work::Work;
 use crate::base::demand;
 use crate::base::sizes::CLASSES;
 use crate::base::wake_up;
@@ -25,12 +26,13 @@ pub fn start() {
     this_thread::call_at_exit(leave);
 }
 
-/// A heap for this thread to allocate from; `None` if the thread is exiting or memory is out.
+/// A heap for this thread to allocate from; `None` if the thread is exiting, in a signal handler that interrupted a slow path, or memory
+/// is out.
 #[cold]
 #[inline(never)]
 fn attach() -> Option<&'static Heap> {
     fork::settle_if_forked();
-    this_thread::heap().or_else(|| if this_thread::is_exiting() { None } else { adopt() })
+    this_thread::heap().or_else(|| if this_thread::is_exiting() || Work::is_under_way() { None } else { adopt() })
 }
 
 /// A heap for this thread to free with; `None` also where it has none and has freed little so far.
@@ -42,23 +44,30 @@ fn attach_to_free() -> Option<&'static Heap> {
 }
 
 fn adopt() -> Option<&'static Heap> {
+    let _work = Work::begin();
     let heap = take()?;
     heap.thread.store(thread::id(), Relaxed);
     heap.adoptions.store(heap.adoptions.load(Relaxed).wrapping_add(1), Release);
-    heap.set_status(Status::Owned);
-    registry::note_owned();
     heap.start_small();
     this_thread::set_heap(heap);
+    // After the slot: the scavenger takes a heap for that of a thread which is gone if the slot does not name it.
+    heap.set_status(Status::Owned);
+    registry::note_owned();
     // From here on this thread can allocate, which libc may do now. Without the hook the heap is given back when the scavenger finds
     // the thread gone.
     this_thread::arm_exit_hook(heap);
-    heap.place.store(slot::address(), Release);
-    wake_up::tell();
+    wake_up::note_new_cache();
     Some(heap)
 }
 
-/// Takes a heap from the pool, or makes one.
+/// Takes a heap from the pool, or makes one. It says in whose hands it is, which a child forked by a signal handler has to know.
 fn take() -> Option<&'static Heap> {
+    let heap = find()?;
+    heap.place.store(slot::address(), Release);
+    Some(heap)
+}
+
+fn find() -> Option<&'static Heap> {
     fork::settle_if_forked();
     start();
     if let Some(heap) = registry::take_from_pool() {
@@ -75,11 +84,13 @@ fn take() -> Option<&'static Heap> {
 /// thread's slow path. Nothing is left behind, however often it is done.
 #[cold]
 pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
+    let _work = Work::begin();
     let heap = take()?;
     // A child forked meanwhile must not touch it.
     heap.busy.store(true, Relaxed);
     let answer = work(heap);
     heap.busy.store(false, Release);
+    heap.place.store(0, Relaxed);
     registry::return_to_pool(heap);
     answer
 }
@@ -87,16 +98,17 @@ pub(super) fn borrow<T>(work: impl FnOnce(&Heap) -> Option<T>) -> Option<T> {
 /// Called by libc when a thread exits: its heap, with all its spans, waits for the next thread.
 unsafe extern "C" fn leave(_anchor: *mut c_void) {
     let Some(heap) = Heap::for_slow_path() else { return };
+    let _work = Work::begin();
     heap.flush_all();
     {
         let _locked = heap.lock_as_owner();
-        heap.place.store(0, Relaxed);
         // Destructors that run after this one may allocate and free: they borrow.
         this_thread::end();
         heap.set_status(Status::Pooled);
     }
     let left = heap.0;
     drop(heap);
+    left.place.store(0, Relaxed);
     registry::put_into_pool(left);
     demand::note(demand::THREAD_ENDED);
     reclaim::answer(demand::take(demand::QUIET));

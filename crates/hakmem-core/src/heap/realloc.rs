@@ -11,6 +11,7 @@ use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse;
 use super::pressure;
+use super::work::Work;
 use crate::backend::large;
 use crate::backend::medium;
 use crate::base::guard;
@@ -100,22 +101,28 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
     if is_small(entry) {
         return fits_well(size, old).then_some(address);
     }
-    let (kind, now) = if large::is_large(entry) {
+    let is_large = large::is_large(entry);
+    let stays_so = if is_large {
         // A block that shrinks to just below the border is not worth a copy.
-        if size <= MEDIUM_MAX / 2 && align <= SLAB {
-            return None;
-        }
+        size > MEDIUM_MAX / 2 || align > SLAB
+    } else {
+        size <= MEDIUM_MAX && class_of_aligned(size, align) == CLASSES
+    };
+    if !stays_so {
+        return None;
+    }
+    let heap = Heap::for_slow_path();
+    let work = Work::begin_without(heap.as_ref());
+    let (kind, now) = if is_large {
         (Big::Large, large::resize(entry, address, size, align)?)
     } else {
-        if size > MEDIUM_MAX || class_of_aligned(size, align) < CLASSES {
-            return None;
-        }
         (Big::Medium, medium::resize(address, size)?)
     };
-    counters::tally(Heap::for_slow_path().as_deref(), kind, |tally| {
+    counters::tally(heap.as_deref(), kind, |tally| {
         tally.add_bytes(usable_of(now));
         tally.sub_bytes(old);
     });
+    drop((heap, work));
     pressure::answer_demand();
     Some(now)
 }

@@ -8,6 +8,7 @@ use super::cache_budget::MISS;
 use super::counters::count_no_free;
 use super::entry::{class_in, entry_for, is_small};
 use super::layout::{Heap, Locked};
+use super::remote::take_ahead;
 use crate::backend::availability;
 use crate::backend::slabs;
 use crate::backend::span::{Span, next_of, set_next};
@@ -75,6 +76,15 @@ impl Heap {
         lane.popped.add(1);
         self.grant(class);
         Some(block)
+    }
+
+    /// Takes the next block of a run that is not used up.
+    pub(super) fn carve(&self, class: usize) -> (usize, bool) {
+        let lane = &self.lanes[class];
+        let block = lane.bump.get();
+        lane.bump.set(block + BLOCK_SIZE[class] as usize);
+        lane.bumped.add(1);
+        (block, lane.fresh.get())
     }
 
     fn take_new_span(&self, class: usize) -> bool {
@@ -156,7 +166,7 @@ impl Heap {
             if self.keep_to_share() {
                 self.flush_all();
             }
-            wake_up::ring();
+            wake_up::notify();
         }
         // Much falls idle in a moment, and big blocks are freed soon after it where a program turns to other work.
         if (is_full || length == BIG && decay::much_is_idle()) && decay::is_due() {
@@ -186,7 +196,9 @@ impl Locked<'_> {
             return;
         };
         if span.free_blocks() != 0 {
-            let chain = span.take_list((lane.limit.get() / 2).max(1));
+            let limit = lane.limit.get();
+            // All of a list is taken at once, where a part is followed to its end.
+            let chain = span.take_list(if span.free_blocks() <= limit { limit } else { (limit / 2).max(1) });
             self.heap.bins[class].head.store(chain.first, Relaxed);
             lane.held.set(chain.count);
             lane.spare.sub(u64::from(chain.count));
@@ -211,8 +223,8 @@ impl Locked<'_> {
             debug_assert!(is_small(entry));
             let class = class_in(entry);
             if class > 0 {
-                // SAFETY: blocks above the first class have a second word; in one that came alone it is anything at all.
-                prefetch(unsafe { next_of(block + size_of::<usize>()) });
+                // SAFETY: blocks above the first class have a second word.
+                prefetch(unsafe { take_ahead(block) });
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {

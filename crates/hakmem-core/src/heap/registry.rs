@@ -60,11 +60,14 @@ pub(crate) fn put_into_pool(heap: &'static Heap) {
     POOL.push(heap);
 }
 
-/// In a child just forked: the pool holds these heaps, and so many others have an owner.
-pub(super) fn fill_pool(heaps: impl Iterator<Item = &'static Heap>, owned: usize) {
+/// In a child just forked: the pool is empty.
+pub(super) fn empty_pool() {
     POOL.reset();
-    heaps.for_each(|heap| POOL.push(heap));
-    OWNED.store(owned, Relaxed);
+}
+
+/// In a child just forked: so many heaps have an owner.
+pub(super) fn count_owned(heaps: usize) {
+    OWNED.store(heaps, Relaxed);
 }
 
 /// How many threads own a heap.

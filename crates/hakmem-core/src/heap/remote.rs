@@ -6,18 +6,46 @@
 use super::counters::count_stray_free;
 use super::entry::{anchor_in, class_in};
 use super::layout::{ANCHOR, FETCH_AHEAD, Heap, Locked, REMOTE_LISTS, RemoteList};
-use super::lookup::is_border;
 use super::misuse;
-use crate::backend::span::{next_of, set_next};
+use crate::backend::span::{may_begin_at, next_of, set_next};
 use crate::base::guard::{self, Place, Wrong};
-use crate::base::sizes::{BLOCK_SIZE, SPAN_SLABS};
+use crate::base::sizes::BLOCK_SIZE;
 use crate::map::page_map;
 use crate::policy;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use hakmem_os::cpu::prefetch;
+use hakmem_os::vm::ADDRESS_BITS;
+
+/// What stands above that address in the second word, where no address has bits: by it a block is recognised that is on its way
+/// already, until the receiver wipes it. No text, number or address that programs keep has it often; then the chain tells.
+const ON_ITS_WAY: usize = 0x15A3D;
 
 /// An inbox with more than this is served by whoever sends to it.
 const INBOX_BLOCKS: usize = 16_384;
 const INBOX_BYTES: usize = 4 << 20;
+
+/// Where the second word of a block is.
+fn second(block: usize) -> usize {
+    block + size_of::<usize>()
+}
+
+fn is_on_its_way(word: usize) -> bool {
+    word >> ADDRESS_BITS == ON_ITS_WAY
+}
+
+/// Takes what a sender wrote out of the second word of a block that has one: the address of one so many links on, or in a block that
+/// came alone anything at all.
+///
+/// # Safety
+/// A block that came in.
+pub(super) unsafe fn take_ahead(block: usize) -> usize {
+    // SAFETY: the caller's.
+    unsafe {
+        let word = next_of(second(block));
+        set_next(second(block), 0);
+        word & ((1 << ADDRESS_BITS) - 1)
+    }
+}
 
 impl Heap {
     /// Frees `block`, whose page map entry names another heap than `mine`, this thread's, which may have none.
@@ -34,10 +62,12 @@ impl Heap {
         };
         let route = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
         // Where that costs a look at a descriptor in another processor's cache, the receiver sees to it.
-        if SPAN_SLABS[class] == 1 && !is_border(class, block) {
+        if !may_begin_at(class, block) {
             return misuse::name_misuse("free", block as *mut u8);
         }
-        if route.has(block) {
+        // SAFETY: the block has a second word.
+        let may_be_sent = if size >= 16 { is_on_its_way(unsafe { next_of(second(block)) }) } else { route.has(block) };
+        if may_be_sent && route.leads_to(block) {
             let wrong = Wrong::FreedTwice(Place::Small(size as usize), heap.thread.load(Relaxed));
             return guard::report("free", block, wrong);
         }
@@ -51,7 +81,7 @@ impl Heap {
         let earlier = route.recent[route.count.get() as usize % FETCH_AHEAD].replace(block);
         if size >= 16 {
             // SAFETY: as above, and the block has a second word.
-            unsafe { set_next(block + size_of::<usize>(), earlier) };
+            unsafe { set_next(second(block), earlier | ON_ITS_WAY << ADDRESS_BITS) };
         }
         if route.first.replace(block) == 0 {
             route.last.set(block);
@@ -107,8 +137,13 @@ impl Locked<'_> {
         while block != 0 {
             // SAFETY: the inbox holds free blocks of this heap.
             let next = unsafe { next_of(block) };
+            let class = class_in(page_map::entry(block));
+            if class > 0 {
+                // SAFETY: as above; blocks above the first class have a second word.
+                prefetch(unsafe { take_ahead(block) });
+            }
             // SAFETY: as above.
-            if !unsafe { self.put_received(block, class_in(page_map::entry(block))) } {
+            if !unsafe { self.put_received(block, class) } {
                 return;
             }
             block = next;
@@ -117,12 +152,12 @@ impl Locked<'_> {
 }
 
 impl RemoteList {
-    /// Whether a block is on its way already, as far as the latest ones tell.
+    /// Whether a block may be on its way already, as far as the latest ones tell: they may have been sent before.
     fn has(&self, block: usize) -> bool {
-        // The circle may hold blocks that were sent before, and have been handed out again since.
-        self.recent.iter().any(|recent| recent.get() == block) && self.leads_to(block)
+        self.recent.iter().any(|recent| recent.get() == block)
     }
 
+    /// Whether a block is on its way already.
     #[cold]
     fn leads_to(&self, block: usize) -> bool {
         let mut at = self.first.get();

@@ -37,18 +37,42 @@ impl Locked<'_> {
     #[inline]
     pub(super) unsafe fn put(&self, block: usize) -> Result<(), bool> {
         let Some(span) = span_of(block) else { return Ok(()) };
-        // SAFETY: a free block of this span.
-        if let Err(refusal) = unsafe { span.put(block) } {
-            self.refused(span, block, refusal);
+        let lane = &self.heap.lanes[span.class()];
+        // SAFETY: a free block of this span, a list of one.
+        if unsafe { span.put_first_of(block, 1, lane.bump.get()) }.0 != 0 {
+            lane.spare.add(1);
+            self.list_or_retire(span);
+        // SAFETY: as above.
+        } else if let Err(refusal) = unsafe { self.put_closely(span, block) } {
             let leads_on = refusal != Refusal::Back || !span.is_linked(block);
             if !span.list_is_whole() {
                 span.relist();
             }
             return Err(leads_on);
         }
-        self.heap.lanes[span.class()].spare.add(1);
-        self.list_or_retire(span);
         Ok(())
+    }
+
+    /// Puts a block back into its span that is not plainly right to put there. Where it is refused, that is named.
+    ///
+    /// # Safety
+    /// A block of this span, which is free if it is not refused.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn put_closely(&self, span: &'static Span, block: usize) -> Result<(), Refusal> {
+        let lane = &self.heap.lanes[span.class()];
+        // SAFETY: the caller's.
+        match unsafe { span.put_closely(block, &(lane.bump.get()..lane.end.get())) } {
+            Ok(()) => {
+                lane.spare.add(1);
+                self.list_or_retire(span);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.refused(span, block, refusal);
+                Err(refusal)
+            }
+        }
     }
 
     /// Lists a span that got something back, or retires it if it is empty.
@@ -71,7 +95,7 @@ impl Locked<'_> {
         let pages = span.gone().count_ones();
         if pages != 0 {
             self.heap.gone.sub(u64::from(pages));
-            accounting::hold(pages as usize * PAGE);
+            accounting::charge_beyond_limits(pages as usize * PAGE);
         }
     }
 }

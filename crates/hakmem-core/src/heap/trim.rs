@@ -2,8 +2,10 @@
 //! then the memory behind it all.
 
 use super::access::SlowPath;
+use super::fork;
 use super::holes;
 use super::layout::Heap;
+use super::work::Work;
 use crate::base::wake_up;
 use crate::reclaim::purge::everything;
 use crate::reclaim::purge_lock;
@@ -11,8 +13,10 @@ use crate::reclaim::purge_lock;
 /// Gives all free memory back to the system, with what is cached: this thread's, and that of threads that wait for something.
 /// Returns whether there was any.
 pub fn trim() -> bool {
+    fork::settle_if_forked();
+    let _work = Work::begin();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     let _lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
@@ -22,8 +26,10 @@ pub fn trim() -> bool {
 /// Gives back all that this thread's heap caches, all that came in for other heaps, and what threads that wait for something
 /// keep at hand.
 pub fn collect() {
+    fork::settle_if_forked();
+    let _work = Work::begin();
     let mine = flush();
-    wake_up::ask();
+    wake_up::request_flush();
     holes::open_holes(true);
     drop(mine);
 }

@@ -1,9 +1,9 @@
-//! Metadata memory: where descriptors and thread heaps live, apart from the blocks they describe.
+//! Metadata memory: the memory of descriptors and thread heaps, apart from the blocks that they describe.
 //!
-//! What is made here is never unmapped, so a descriptor can be looked at by a thread that comes late.
+//! It is handed out from chunks of one slab, and never unmapped: so a thread may read a descriptor at any later time.
 //!
 //! # Safety
-//! Each range is handed out once, zeroed by the kernel.
+//! Each range is handed out once, and is zero because the kernel zeroes what it maps.
 
 use crate::base::accounting;
 use crate::base::sizes::SLAB;
@@ -13,81 +13,84 @@ use hakmem_os::atomic::{
 };
 use hakmem_os::vm;
 
-/// Chunks are aligned to their size, so the end of the current one follows from the position in it.
+/// Bytes of a chunk. Chunks are aligned to their size, so the end of the current chunk follows from the position in it.
 const CHUNK: usize = SLAB;
 
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-static MAPPED: AtomicUsize = AtomicUsize::new(0);
+/// The position in the current chunk from which memory is handed out; 0 before the first chunk.
+static POSITION: AtomicUsize = AtomicUsize::new(0);
+static METADATA_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes mapped for metadata.
 pub fn mapped() -> usize {
-    MAPPED.load(Relaxed)
+    METADATA_BYTES.load(Relaxed)
 }
 
-/// Notes metadata that was mapped elsewhere (tables, a stack), whatever the limits are.
+/// Counts `bytes` of metadata that the caller mapped itself (tables, a stack). The limits do not apply to them.
 pub fn note_mapped(bytes: usize) {
-    accounting::hold(bytes);
-    note_taken(bytes);
+    accounting::charge_beyond_limits(bytes);
+    count_mapped(bytes);
 }
 
-fn note_taken(bytes: usize) {
-    MAPPED.fetch_add(bytes, Relaxed);
-    accounting::grow(bytes);
+fn count_mapped(bytes: usize) {
+    METADATA_BYTES.fetch_add(bytes, Relaxed);
+    accounting::add_mapped(bytes);
 }
 
-/// Puts `value` where it lives for ever; `None` when the system has no memory.
+/// Stores `value` in metadata memory; `None` if there is no memory.
 pub fn place<T: Copy + Sync>(value: T) -> Option<&'static T> {
     let at = take::<T>()?;
-    // SAFETY: the range was taken just now for a `T`, and nobody else knows of it.
+    // SAFETY: `take` returned a range for a `T` that only this call knows.
     unsafe {
         at.write(value);
         Some(&*at)
     }
 }
 
-/// Makes a zeroed `T` that lives for ever; `None` when the system has no memory.
+/// Makes a zeroed `T` in metadata memory; `None` if there is no memory.
 ///
 /// # Safety
 /// All-zero must be a valid `T`.
 pub unsafe fn make<T>() -> Option<&'static T> {
-    // SAFETY: the range is this call's alone, zero, aligned and large enough; the caller vouches for zero.
+    // SAFETY: `take` returned a range that only this call knows, zero, aligned and large enough. The caller guarantees
+    // that zero is a valid `T`.
     take::<T>().map(|at| unsafe { &*at })
 }
 
-/// Takes a zeroed range for a `T`, which is this caller's alone; `None` when the system has no memory.
+/// Takes a zeroed range for a `T`, which belongs to the caller alone; `None` if there is no memory.
 fn take<T>() -> Option<*mut T> {
     const { assert!(size_of::<T>() <= CHUNK / 2 && align_of::<T>() <= vm::PAGE) };
-    let mut next = NEXT.load(Acquire);
+    // Acquire pairs with the exchange below, which publishes a chunk after it was mapped.
+    let mut next = POSITION.load(Acquire);
     loop {
         let at = next.next_multiple_of(align_of::<T>());
         let end = at + size_of::<T>();
-        // `next` may stand exactly at the end of its chunk; one byte back is in it for sure.
+        // `next` may be the end of its chunk, and so the start of another; `next - 1` always lies in its chunk.
         let fits = next != 0 && end <= (next - 1).next_multiple_of(CHUNK);
         let (at, chunk) = if fits {
             (at, 0)
         } else {
-            if !accounting::take(CHUNK) {
+            if !accounting::charge(CHUNK) {
                 return None;
             }
             let chunk = vm::map_aligned(CHUNK, CHUNK);
             if chunk == 0 {
-                accounting::give(CHUNK);
+                accounting::uncharge(CHUNK);
                 return None;
             }
             (chunk, chunk)
         };
-        match NEXT.compare_exchange(next, at + size_of::<T>(), AcqRel, Acquire) {
+        match POSITION.compare_exchange(next, at + size_of::<T>(), AcqRel, Acquire) {
             Ok(_) => {
                 if chunk != 0 {
-                    note_taken(CHUNK);
+                    count_mapped(CHUNK);
                 }
                 return Some(at as *mut T);
             }
             Err(now) => {
                 if chunk != 0 {
-                    // SAFETY: mapped just now, known to nobody.
+                    // SAFETY: this call mapped the chunk, and no other thread knows it.
                     unsafe { vm::unmap(chunk, CHUNK) };
-                    accounting::give(CHUNK);
+                    accounting::uncharge(CHUNK);
                 }
                 next = now;
             }
@@ -104,10 +107,10 @@ mod tests {
     struct Thing([AtomicUsize; 100]);
 
     #[test]
-    fn objects_are_zero_aligned_and_apart() {
+    fn objects_are_zero_aligned_and_do_not_overlap() {
         let mut seen = Vec::new();
         for n in 0..500 {
-            // SAFETY: atomics are valid when zero.
+            // SAFETY: zero is a valid array of atomics.
             let thing = unsafe { make::<Thing>() }.expect("memory");
             assert!(thing.0.iter().all(|word| word.swap(n, Relaxed) == 0));
             assert_eq!(core::ptr::from_ref(thing) as usize % 64, 0);

@@ -1,4 +1,4 @@
-//! What every 64 KiB of address space is, and the memory for descriptors.
+//! The page map, which says what each slab of address space holds, and the memory for descriptors and tables.
 
 pub mod metadata;
 pub mod page_map;

@@ -1,14 +1,15 @@
-//! POLICY box: every tunable number, as data.
+//! The Policy box: every tunable number, as data.
 //!
-//! Answers for: the table of settings, the immutable [`Snapshot`] made from it, and the profiles.
-//! Contract: data in, decision out. Nothing here touches the heap, the kernel or the environment; text comes in as bytes
-//! from whoever read it.
-//! Called by: process start (which parses the environment), the cold paths (which read the current snapshot), the tools
-//! (which print the table).
-//! Observable: `hakmem options`, and the snapshot itself.
+//! It answers for the table of settings, the immutable [`Snapshot`] made from it, and the profiles.
+//!
+//! - Contract: it computes from the data that it is given. It does not touch the heap, the kernel or the environment.
+//!   Its callers pass text as bytes.
+//! - Callers: the start of the process, which parses the environment; the slow paths, which read the current snapshot;
+//!   the tools, which print the table.
+//! - Observable: `hakmem options`, and the snapshot itself.
 //!
 //! # Safety
-//! The pointer to the current snapshot only ever holds addresses of `&'static` snapshots.
+//! The pointer to the current snapshot always holds the address of a `&'static` snapshot.
 
 mod settings;
 
@@ -21,14 +22,15 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 static DEFAULT: Snapshot = Snapshot::DEFAULT;
 static CURRENT: AtomicPtr<Snapshot> = AtomicPtr::new(&raw const DEFAULT as *mut Snapshot);
 
-/// The snapshot in force. One relaxed-cost load; read it on slow paths only.
+/// The snapshot in force. It costs one load, and only slow paths read it.
 #[inline]
 pub fn current() -> &'static Snapshot {
-    // SAFETY: CURRENT only ever holds DEFAULT or a pointer given to `publish`, which takes a `&'static`.
+    // SAFETY: `CURRENT` points to `DEFAULT` or to the `&'static` snapshot of a `publish`.
+    // Acquire pairs with Release in `publish`: the contents of the snapshot are seen.
     unsafe { &*CURRENT.load(Ordering::Acquire) }
 }
 
-/// Puts a new snapshot in force. Heaps see it the next time they take a slow path.
+/// Puts `snapshot` in force. A heap uses it from its next slow path on.
 pub fn publish(snapshot: &'static Snapshot) {
     CURRENT.store(core::ptr::from_ref(snapshot).cast_mut(), Ordering::Release);
 }

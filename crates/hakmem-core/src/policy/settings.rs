@@ -1,19 +1,19 @@
-//! The one table of settings. The snapshot struct, its defaults, the parser's bounds, `hakmem options` and the
-//! documentation all come from the rows below; to add a number, add a row.
+//! The table of settings. The snapshot struct, its defaults, the bounds that the parser checks, `hakmem options` and
+//! the documentation all come from its rows. To add a number, add a row.
 
-/// One tunable number: a row of the table.
+/// A tunable number: one row of the table.
 pub struct Number {
-    /// Name, as in `hakmem run --set name=value` and in the snapshot.
+    /// The name, as in `hakmem run --set name=value` and in the snapshot.
     pub name: &'static str,
-    /// Environment variable.
+    /// The environment variable.
     pub env: &'static str,
-    /// Value when nothing is said.
+    /// The value if the setting is not given.
     pub default: usize,
-    /// Smallest value accepted.
+    /// The smallest value that is accepted.
     pub min: usize,
-    /// Largest value accepted.
+    /// The largest value that is accepted.
     pub max: usize,
-    /// What one unit is: `bytes`, `blocks`, `ms`, `%`.
+    /// The unit: `bytes`, `blocks`, `ms`, `us` or `%`.
     pub unit: &'static str,
     /// One line of documentation.
     pub doc: &'static str,
@@ -27,7 +27,7 @@ impl Number {
         (self.read)(snapshot)
     }
 
-    /// Stores `value`, which must lie within the bounds: the table is the only place that knows them.
+    /// Stores `value` in `snapshot`, or returns [`Problem::OutOfBounds`] if it is not within the bounds of the row.
     pub fn set(&self, snapshot: &mut Snapshot, value: usize) -> Result<(), Problem> {
         if value < self.min || value > self.max {
             return Err(Problem::OutOfBounds);
@@ -37,15 +37,15 @@ impl Number {
     }
 }
 
-/// One setting that is not a number.
+/// A setting that is not a number.
 pub struct Switch {
-    /// Name, as in `hakmem options`.
+    /// The name, as in `hakmem options`.
     pub name: &'static str,
-    /// Environment variable.
+    /// The environment variable.
     pub env: &'static str,
-    /// Value when nothing is said.
+    /// The value if the setting is not given.
     pub default: &'static str,
-    /// What it accepts, for people: `0 | 1 | json`, `a path`.
+    /// The values that are accepted, as text for people: `0 | 1 | json`, `a path`.
     pub accepts: &'static str,
     /// One line of documentation.
     pub doc: &'static str,
@@ -54,33 +54,33 @@ pub struct Switch {
 /// Why a value was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Problem {
-    /// Not a decimal number with an optional suffix K, M, G (powers of 1024).
+    /// The text is not a decimal number with an optional suffix K, M or G (powers of 1024).
     NotANumber,
-    /// A number outside the row's bounds.
+    /// The number is outside the bounds of the row.
     OutOfBounds,
 }
 
 macro_rules! numbers {
     ($($name:ident = $default:expr, $min:expr => $max:expr, $unit:literal, $env:literal, $doc:literal;)*) => {
-        /// Every tunable number at one moment. Immutable once published.
+        /// The values of all tunable numbers. A snapshot does not change once it is published.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub struct Snapshot {
             $(#[doc = $doc] pub $name: usize,)*
         }
 
         impl Snapshot {
-            /// The values in force when nothing is said.
+            /// The values if no setting is given.
             pub const DEFAULT: Snapshot = Snapshot { $($name: $default,)* };
         }
 
-        /// All rows, in the order they are printed.
+        /// All rows, in the order in which they are printed.
         pub static NUMBERS: &[Number] = &[$(Number {
             name: stringify!($name), env: $env, default: $default, min: $min, max: $max, unit: $unit, doc: $doc,
             write: |snapshot, value| snapshot.$name = value,
             read: |snapshot| snapshot.$name,
         },)*];
 
-        // Many rows begin at 0, below which no default can be.
+        // In many rows the smallest value is 0, and then the first comparison is always true.
         #[allow(unused_comparisons)]
         const _: () = { $(assert!($min <= $default && $default <= $max);)* };
     };
@@ -92,35 +92,35 @@ const GIB: usize = 1 << 30;
 
 numbers! {
     cache_bytes = MIB, 0 => 64 * MIB, "bytes", "HAKMEM_CACHE_BYTES",
-        "Free memory of one size class that a thread may keep at hand.";
+        "Free memory of one size class that a thread may cache.";
     cache_blocks = 1024, 1 => 32768, "blocks", "HAKMEM_CACHE_BLOCKS",
-        "The same bound as a number of blocks; the smaller of the two counts.";
+        "The same bound as a number of blocks; the smaller of the two applies.";
     cache_total = 64 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_CACHE_TOTAL",
-        "What all threads together may keep at hand, in whole spans; and in medium blocks as much again.";
+        "Free memory that all threads together may cache in spans, and again as much in medium blocks.";
     remote_batch = 64, 1 => 1024, "blocks", "HAKMEM_REMOTE_BATCH",
-        "Blocks of another thread that are collected before they are handed over to it in one step.";
+        "Blocks of another thread that a thread frees before it sends them to that thread in one step.";
     remote_bytes = 32 * KIB, 0 => 4 * MIB, "bytes", "HAKMEM_REMOTE_BYTES",
-        "The same bound in bytes; the first one reached counts.";
+        "The same bound in bytes; the bound that is reached first applies.";
     decay_ms = 500, 0 => 3_600_000, "ms", "HAKMEM_DECAY_MS",
-        "How long free memory stays resident before it goes back to the system; 0 gives it back at once.";
+        "How long free memory stays resident before it goes back to the system; with 0 it goes back at once.";
     retain_bytes = 512 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_RETAIN_BYTES",
         "Free resident memory above this goes back at once, without waiting for the decay.";
     scavenge_from = 32 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_SCAVENGE_FROM",
-        "A process with this much mapped gets a scavenger, the thread that gives memory back while it idles.";
+        "A process with this much mapped gets a scavenger, the thread that gives memory back while the program idles.";
     huge_from = 128 * MIB, 0 => 1024 * GIB, "bytes", "HAKMEM_HUGE_FROM",
-        "A process that has this much mapped gets huge pages for what it maps from then on; 0 is never.";
+        "A process with this much mapped gets huge pages for further mappings; 0 turns them off.";
     huge_price = 500, 0 => 1_000_000, "us", "HAKMEM_HUGE_PRICE",
-        "After a huge page that took this long to touch first, some of what is mapped gets small pages; 0 is any price.";
+        "If the first touch of a huge page takes this long, the next few segments get small pages; 0 accepts any time.";
     populate_bytes = 512 * KIB, 0 => 512 * KIB, "bytes", "HAKMEM_POPULATE_BYTES",
-        "Untouched memory for small blocks that is brought in at once in a process that grows; 0 is none, 256K the least.";
+        "Memory for small blocks that one call makes resident in a process that grows; less than 256K turns this off.";
     limit_soft = 0, 0 => 1024 * GIB, "bytes", "HAKMEM_LIMIT_SOFT",
-        "Above this much memory all that is free goes back, caches are short, and the program is told; 0 is no limit.";
+        "Above this much memory all free memory goes back, caches are short, and the program is told; 0 is no limit.";
     limit_hard = 0, 0 => 1024 * GIB, "bytes", "HAKMEM_LIMIT_HARD",
-        "What would go beyond this much memory is refused; 0 is no limit.";
+        "The process gets no memory beyond this; 0 is no limit.";
     limit_system = 90, 0 => 100, "%", "HAKMEM_LIMIT_SYSTEM",
-        "The same as at the soft limit happens at this share of the control group's maximum, or at its memory.high; 0 does not look.";
+        "This share of the control group's maximum, or its memory.high, acts like the soft limit; 0 ignores both.";
     limit_pressure = 10, 0 => 99, "%", "HAKMEM_LIMIT_PRESSURE",
-        "And when more of the time than this is lost to memory pressure, as the kernel counts it; 0 does not look.";
+        "More time than this lost to memory pressure, as the kernel counts it, acts like the soft limit; 0 ignores it.";
 }
 
 /// The settings that are not numbers.
@@ -130,21 +130,21 @@ pub static SWITCHES: &[Switch] = &[
         env: "HAKMEM_PROFILE",
         default: "default",
         accepts: "default | small | throughput",
-        doc: "A named set of the numbers above; single settings still override it.",
+        doc: "A named set of the numbers above; single settings override it.",
     },
     Switch {
         name: "on_misuse",
         env: "HAKMEM_ON_MISUSE",
         default: "report",
         accepts: "report | abort | ignore",
-        doc: "What happens when misuse is noticed: one line on standard error, the same and the end by SIGABRT, or nothing.",
+        doc: "What happens when misuse is noticed: one line on standard error, the same line and then SIGABRT, or nothing.",
     },
     Switch {
         name: "scavenger",
         env: "HAKMEM_SCAVENGER",
         default: "1",
         accepts: "0 | 1",
-        doc: "Whether there may be a scavenger; without it memory goes back only while the program allocates and frees.",
+        doc: "Whether there may be a scavenger; without one, memory goes back only while the program allocates and frees.",
     },
     Switch {
         name: "stats",
@@ -162,17 +162,17 @@ pub static SWITCHES: &[Switch] = &[
     },
 ];
 
-/// A named set of values.
+/// A named set of numbers.
 pub struct Profile {
-    /// Name, as in `HAKMEM_PROFILE`.
+    /// The name, as in `HAKMEM_PROFILE`.
     pub name: &'static str,
-    /// What it is for, in one line.
+    /// The purpose, in one line.
     pub doc: &'static str,
     /// The numbers it changes, by name.
     pub values: &'static [(&'static str, usize)],
 }
 
-/// Every profile.
+/// All profiles.
 pub static PROFILES: &[Profile] = &[
     Profile { name: "default", doc: "Fast and small at once.", values: &[] },
     Profile {
@@ -189,7 +189,7 @@ pub static PROFILES: &[Profile] = &[
     },
     Profile {
         name: "throughput",
-        doc: "For a machine of its own: long caches, memory is kept.",
+        doc: "For a program that has the machine to itself: long caches, memory is kept.",
         values: &[
             ("cache_bytes", 4 * MIB),
             ("cache_blocks", 4096),
@@ -201,8 +201,8 @@ pub static PROFILES: &[Profile] = &[
 ];
 
 impl Snapshot {
-    /// The same with caches, and what is kept of free memory, no longer than the profile `small` has them: in force while
-    /// memory is short.
+    /// The same snapshot, but with caches and free resident memory no larger than in the profile `small`. It is in
+    /// force while memory is short.
     pub fn with_short_caches(&self) -> Snapshot {
         let mut small = *self;
         apply_profile(&mut small, b"small");
@@ -216,7 +216,7 @@ impl Snapshot {
     }
 }
 
-/// Applies the profile called `name`; false if there is none.
+/// Applies the profile `name` to `snapshot`. Returns false if there is no such profile.
 pub fn apply_profile(snapshot: &mut Snapshot, name: &[u8]) -> bool {
     let Some(profile) = PROFILES.iter().find(|profile| profile.name.as_bytes() == name) else {
         return false;
@@ -229,7 +229,7 @@ pub fn apply_profile(snapshot: &mut Snapshot, name: &[u8]) -> bool {
     true
 }
 
-/// Reads a number: decimal digits with an optional suffix K, M or G (powers of 1024, either case).
+/// Parses a number: decimal digits with an optional suffix K, M or G (powers of 1024, in either case).
 pub fn parse_number(text: &[u8]) -> Result<usize, Problem> {
     let (digits, shift) = match text.split_last() {
         Some((b'k' | b'K', rest)) => (rest, 10),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_outside_its_bounds_leaves_the_snapshot_alone() {
+    fn a_value_out_of_bounds_does_not_change_the_snapshot() {
         let mut snapshot = Snapshot::DEFAULT;
         for number in NUMBERS {
             assert_eq!(number.get(&snapshot), number.default);

@@ -13,7 +13,7 @@
 //! Records and snapshots come from `meta` and are never unmapped. The program's function is called as it asked for.
 
 use super::purge::everything;
-use crate::base::accounting::{self, NONE};
+use crate::base::accounting::{self, UNLIMITED};
 use crate::base::demand;
 use crate::base::wake_up;
 use crate::map::metadata;
@@ -37,8 +37,13 @@ const SECOND: u64 = 1000;
 const CALM: u64 = 10 * SECOND;
 
 /// What the system said last.
-static SYSTEM: [AtomicUsize; 5] =
-    [AtomicUsize::new(NONE), AtomicUsize::new(NONE), AtomicUsize::new(NONE), AtomicUsize::new(0), AtomicUsize::new(0)];
+static SYSTEM: [AtomicUsize; 5] = [
+    AtomicUsize::new(UNLIMITED),
+    AtomicUsize::new(UNLIMITED),
+    AtomicUsize::new(UNLIMITED),
+    AtomicUsize::new(0),
+    AtomicUsize::new(0),
+];
 static LAST_LOOK: AtomicU64 = AtomicU64::new(0);
 /// What this process used then.
 static USED_THEN: AtomicUsize = AtomicUsize::new(0);
@@ -82,7 +87,7 @@ pub fn set(soft: usize, hard: usize) -> bool {
     if hard != 0 && soft > hard {
         return false;
     }
-    let limit = |bytes| if bytes == 0 { NONE } else { bytes };
+    let limit = |bytes| if bytes == 0 { UNLIMITED } else { bytes };
     accounting::set_limits(limit(soft), limit(hard));
     true
 }
@@ -93,7 +98,7 @@ pub fn read() -> Limits {
         look();
     }
     let system = system();
-    let bytes = |limit| if limit == NONE { 0 } else { limit };
+    let bytes = |limit| if limit == UNLIMITED { 0 } else { limit };
     let (soft, hard) = accounting::limits();
     Limits {
         soft: bytes(soft),
@@ -119,7 +124,7 @@ pub fn look_if_due() {
     } else if is_past(&LAST_LOOK, now, between_looks(used)) {
         LAST_LOOK.store(now, Relaxed);
         // What was said before a program shut itself in would otherwise hold for ever.
-        if wake_up::look(look).is_none() {
+        if wake_up::unless_shut_in(look).is_none() {
             note_system(&Reading::NOTHING);
         }
     }
@@ -130,7 +135,7 @@ pub fn look_if_due() {
 pub fn follow() {
     let (now, used) = ((kernel().now)(), accounting::used());
     if used >= LARGE && is_past(&LAST_LOOK, now, between_looks(used)) {
-        wake_up::ring();
+        wake_up::notify();
     }
     if reached().is_none() {
         return relax();
@@ -290,17 +295,17 @@ fn remember(call: Option<Call>, argument: usize, older: Option<&'static Register
 pub fn tell() {
     LAST_TOLD.store((kernel().now)(), Relaxed);
     let soft = accounting::limits().0;
-    call(reached().unwrap_or(if soft == NONE { 0 } else { soft }));
+    call(reached().unwrap_or(if soft == UNLIMITED { 0 } else { soft }));
 }
 
-/// Tells the program that an allocation is about to fail: at the hard limit, or because the system has no more. Returns
-/// whether it was told, so that trying again makes sense.
+/// Notes that an allocation fails, or would but for the program's function: at the hard limit, or because the system has no more.
+pub fn note_failure(at_limit: bool) {
+    FAILURES.fetch_add(usize::from(at_limit), Relaxed);
+}
+
+/// Tells the program of such a failure. Returns whether it was told, so that trying again makes sense.
 pub fn tell_of_failure(at_limit: bool) -> bool {
-    if !at_limit {
-        return call(0);
-    }
-    FAILURES.fetch_add(1, Relaxed);
-    call(accounting::limits().1)
+    call(if at_limit { accounting::limits().1 } else { 0 })
 }
 
 /// Calls the program's function, unless a call is under way: nothing recurses. Keeps `errno`.

@@ -13,6 +13,6 @@ pub fn purge(which: Purge) -> usize {
 
 /// Gives all free memory back; whether there was any, be it address space alone.
 pub fn everything() -> bool {
-    let mapped = accounting::now();
-    purge(Purge::All) != 0 || accounting::now() < mapped
+    let mapped = accounting::mapped();
+    purge(Purge::All) != 0 || accounting::mapped() < mapped
 }

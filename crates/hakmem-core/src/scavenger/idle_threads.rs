@@ -29,7 +29,7 @@ use crate::base::wake_up;
 use crate::heap::{Heap, Status, put_into_pool};
 use hakmem_os::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
-    fence,
+    fence, glance,
 };
 use hakmem_os::slot;
 use hakmem_os::task::{self, Cleared, Memory};
@@ -52,15 +52,15 @@ pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
         if !matches!(heap.status(), Status::Owned | Status::Taken) {
             continue;
         }
-        let now = heap.signature();
+        let now = glance(|| heap.signature());
         let wanted = heap.seen.swap(now, Relaxed) == now || all;
-        let taken = wanted && memory.and_then(|memory| wake_up::look(|| heap.take(memory))).unwrap_or(false);
+        let taken = wanted && memory.and_then(|memory| wake_up::unless_shut_in(|| heap.take(memory))).unwrap_or(false);
         if taken {
             found.taken += 1;
         } else if heap.status() == Status::Owned {
             found.left += 1;
             if !wanted && let Some(memory) = memory {
-                wake_up::look(|| heap.call_to_slow_path(memory));
+                wake_up::unless_shut_in(|| heap.call_to_slow_path(memory));
             }
         }
     }
@@ -90,11 +90,10 @@ impl Heap {
         if self.status() != Status::Owned || self.busy.load(Relaxed) {
             return false;
         }
-        let Some(switches) = task::blocked(thread) else { return false };
+        let Some(switches) = task::blocked(thread, place, memory) else { return false };
         {
             let Some(_locked) = self.try_lock() else { return false };
-            let same = self.adoptions.load(Relaxed) == adoption && self.status() == Status::Owned;
-            if !same || self.busy.load(Acquire) {
+            if !self.is_still(adoption, &[Status::Owned]) || self.busy.load(Acquire) {
                 return false;
             }
             self.set_status(Status::Suspect);
@@ -119,6 +118,13 @@ impl Heap {
         true
     }
 
+    /// Whether this heap belongs to the same thread as when `adoption` was read, and has one of these states. Under the lock.
+    fn is_still(&self, adoption: u32, states: &[Status]) -> bool {
+        // The status comes first. A thread that adopts a heap does so without the lock, and counts that before it says that the heap is
+        // its own: the count read before might be the old one, and the status the new one.
+        states.contains(&self.status()) && self.adoptions.load(Relaxed) == adoption
+    }
+
     /// Lets the next call of this heap's thread, which is awake, take a slow path: there it gives back what it does not use.
     fn call_to_slow_path(&self, memory: &Memory) {
         // While the lock is held the thread does not come past its exit hook, so its slot is where it was.
@@ -134,8 +140,7 @@ impl Heap {
     fn bury(&'static self, adoption: u32) -> bool {
         {
             let Some(locked) = self.try_lock() else { return false };
-            let same = self.adoptions.load(Relaxed) == adoption;
-            if !same || !matches!(self.status(), Status::Owned | Status::Taken) {
+            if !self.is_still(adoption, &[Status::Owned, Status::Taken]) {
                 return false;
             }
             if self.busy.load(Relaxed) {

@@ -55,7 +55,7 @@ fn has_work() -> bool {
 }
 
 extern "C" fn run() -> ! {
-    let memory = wake_up::look(|| {
+    let memory = wake_up::unless_shut_in(|| {
         helper::name(c"hakmem");
         let own_descriptors = helper::take_own_descriptors();
         own_descriptors.then(Memory::open).flatten()
@@ -68,11 +68,11 @@ extern "C" fn run() -> ! {
         // A little more than the time between two passes: the clock is coarse.
         let interval = (policy::current().decay_ms as u64 / 2).max(SHORTEST_MS) + 5;
         wake_up::nap(interval * false_alarms.clamp(1, LONG_NAP));
-        if wake_up::must_leave() {
-            wake_up::leave();
+        if wake_up::must_end() {
+            wake_up::end();
         }
-        wake_up::listen();
-        let asked = wake_up::asked();
+        wake_up::begin_look();
+        let asked = wake_up::pending_request();
         let lock = if asked.is_some() { purge_lock::wait() } else { purge_lock::take() };
         if lock.is_none() && asked.is_none() {
             continue;
@@ -86,7 +86,7 @@ extern "C" fn run() -> ! {
         let heaps = idle_threads::take_from(memory.as_ref(), asked.is_some());
         drop(lock);
         if let Some(number) = asked {
-            wake_up::answer(number);
+            wake_up::complete_request(number);
         }
         if has_work() || heaps.taken != 0 {
             (patience, lingering, false_alarms) = (1, LINGER, 0);
@@ -95,11 +95,11 @@ extern "C" fn run() -> ! {
         } else {
             let rang = if heaps.left == 0 {
                 patience = 1;
-                wake_up::rest(None, has_work)
+                wake_up::sleep(None, has_work)
             } else {
                 let most = interval * patience;
                 patience = (patience * 2).min(LONGEST);
-                wake_up::rest(Some(most), has_work)
+                wake_up::sleep(Some(most), has_work)
             };
             false_alarms = if rang { (false_alarms + 1).min(MOST_ALARMS) } else { 0 };
             lingering = false_alarms.saturating_sub(1);

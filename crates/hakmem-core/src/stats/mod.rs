@@ -1,12 +1,20 @@
-//! STATS box: the counters of all heaps, folded on demand.
+//! The Stats box: the counters of all heaps, added up on demand.
 //!
-//! Answers for: [`Totals`] and the rows, as numbers, as a table, as JSON. Contract: reads everything, changes nothing,
-//! allocates nothing. Exact while no thread is in the allocator, nearly so otherwise.
-//! Called by: the C API, the Rust face, the end of the process. Observable: it is what is observed.
+//! It answers for [`Totals`] and the rows, as numbers, as a table and as JSON.
 //!
-//! Two equations hold at rest: for each row `allocations = frees + live`, and for the whole
-//! `mapped = live + cached + free + dirty + purged + metadata`. No number is computed from the others: each has counters of its
-//! own, and [`heap::census`] finds the same by looking at every slab and list.
+//! - Contract: it reads all counters, changes nothing and allocates nothing. The numbers are exact while no thread is in
+//!   the allocator, and nearly exact otherwise.
+//! - Callers: the C API, the Rust face, the end of the process.
+//!
+//! Two equations hold while no thread is in the allocator:
+//!
+//! ```text
+//!   allocations = frees + live                                            in each row
+//!   mapped      = live + cached + free + dirty + purged + metadata        in the totals
+//! ```
+//!
+//! The two sides of an equation come from different counters. The census of the `debug` box finds the same numbers by a
+//! walk over every slab and list.
 
 mod rows;
 mod report;
@@ -23,7 +31,7 @@ pub use rows::{Row, big_row, misses_and_heaps, row};
 
 macro_rules! totals {
     ($($name:ident: $doc:literal,)*) => {
-        /// The overall numbers, in the order and layout of `hak_stats_t`.
+        /// The totals of the process, in the order and layout of `hak_stats_t`.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
         #[repr(C)]
         pub struct Totals {
@@ -31,7 +39,7 @@ macro_rules! totals {
         }
 
         impl Totals {
-            /// Every number with its name and meaning.
+            /// Each number: its name, its value and its meaning.
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
                 [$((stringify!($name), self.$name, $doc),)*].into_iter()
             }
@@ -42,11 +50,11 @@ macro_rules! totals {
 totals! {
     allocations: "blocks allocated",
     frees: "blocks freed",
-    live_bytes: "bytes in the program's hands, each block at its full size",
-    cached_bytes: "bytes of free blocks that threads keep at hand or hand to each other",
-    free_bytes: "bytes free inside spans that are in use, tails and slack included",
+    live_bytes: "bytes of blocks in use, each block at its full size",
+    cached_bytes: "bytes of free blocks that threads cache or send to each other",
+    free_bytes: "bytes free in spans that have blocks in use, tails and slack included",
     dirty_bytes: "bytes free and resident, waiting for the decay",
-    purged_bytes: "bytes free and not resident: given back, or never touched",
+    purged_bytes: "bytes free and not resident: purged, or never touched",
     metadata_bytes: "bytes of descriptors, thread heaps and tables",
     mapped_bytes: "bytes mapped: the sum of the six above",
     peak_mapped_bytes: "the most bytes mapped at one time",
@@ -60,7 +68,7 @@ totals! {
     segments: "segments mapped now",
 }
 
-/// The overall numbers.
+/// Computes the totals of the process.
 pub fn totals() -> Totals {
     let mut totals = Totals::default();
     for (_, row) in rows() {
@@ -76,7 +84,7 @@ pub fn totals() -> Totals {
     totals.free_bytes = totals.free_bytes.wrapping_sub(gone);
     totals.purged_bytes = (segments.free - segments.dirty) as u64 + gone;
     totals.metadata_bytes = metadata::mapped() as u64;
-    totals.mapped_bytes = accounting::now() as u64;
+    totals.mapped_bytes = accounting::mapped() as u64;
     totals.peak_mapped_bytes = accounting::peak() as u64;
     totals.segments = segments.segments as u64;
     (totals.page_map_misses, totals.heaps) = rows::misses_and_heaps();
@@ -88,22 +96,22 @@ pub fn totals() -> Totals {
     totals
 }
 
-/// What a row counts.
+/// The blocks that a row counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    /// Blocks of this many bytes.
+pub enum RowKind {
+    /// The blocks of the size class with this block size, in bytes.
     Block(u32),
-    /// Medium or large blocks.
+    /// The medium or the large blocks.
     Big(Big),
 }
 
-/// Every row: the size classes in order, then medium and large blocks.
-pub fn rows() -> impl Iterator<Item = (What, Row)> {
-    let classes = (0..CLASSES).map(|class| (What::Block(BLOCK_SIZE[class]), row(class)));
-    classes.chain([Big::Medium, Big::Large].map(|kind| (What::Big(kind), big_row(kind))))
+/// All rows: the size classes in ascending order, then medium blocks, then large blocks.
+pub fn rows() -> impl Iterator<Item = (RowKind, Row)> {
+    let classes = (0..CLASSES).map(|class| (RowKind::Block(BLOCK_SIZE[class]), row(class)));
+    classes.chain([Big::Medium, Big::Large].map(|kind| (RowKind::Big(kind), big_row(kind))))
 }
 
-/// Large blocks in the program's hands: how many, and their bytes.
+/// The number of large blocks in use, and their bytes.
 pub fn live_large() -> (u64, u64) {
     let row = big_row(Big::Large);
     (row.allocations.wrapping_sub(row.frees), row.live_bytes)

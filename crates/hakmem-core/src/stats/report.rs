@@ -1,20 +1,20 @@
-//! Statistics as text: a table for people, JSON for programs.
+//! Prints the statistics: as a table for people, as JSON for programs.
 
-use super::{Big, Row, What, rows, totals};
+use super::{Big, Row, RowKind, rows, totals};
 use core::fmt::{self, Write};
 use hakmem_os::process;
 
-impl fmt::Display for What {
+impl fmt::Display for RowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Block(size) => size.fmt(f),
-            What::Big(Big::Medium) => f.pad("medium"),
-            What::Big(Big::Large) => f.pad("large"),
+            RowKind::Block(size) => size.fmt(f),
+            RowKind::Big(Big::Medium) => f.pad("medium"),
+            RowKind::Big(Big::Large) => f.pad("large"),
         }
     }
 }
 
-/// A number of bytes as people read it, in eleven columns.
+/// A number of bytes with a unit, printed in eleven columns.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {
@@ -29,7 +29,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The columns of a row that are plain counts.
+/// The counts of a row, with their names in JSON.
 fn counts(row: &Row) -> [(&'static str, u64); 9] {
     [
         ("allocations", row.allocations),
@@ -44,7 +44,7 @@ fn counts(row: &Row) -> [(&'static str, u64); 9] {
     ]
 }
 
-/// Writes the statistics as a table.
+/// Writes the statistics to `out` as a table.
 pub fn table(out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "HAKMEM {} statistics of process {}", env!("CARGO_PKG_VERSION"), process::id())?;
     for (name, value, meaning) in totals().entries() {
@@ -69,10 +69,10 @@ pub fn table(out: &mut dyn Write) -> fmt::Result {
         "received",
         "live"
     )?;
-    for (what, row) in rows().filter(|(_, row)| row.allocations != 0) {
+    for (kind, row) in rows().filter(|(_, row)| row.allocations != 0) {
         writeln!(
             out,
-            "  {what:>7} {:>12} {:>12} {:>11} {:>11} {:>9} {:>7} {:>7} {:>9} {:>9} {}",
+            "  {kind:>7} {:>12} {:>12} {:>11} {:>11} {:>9} {:>7} {:>7} {:>9} {:>9} {}",
             row.allocations,
             row.frees,
             row.from_list,
@@ -88,16 +88,16 @@ pub fn table(out: &mut dyn Write) -> fmt::Result {
     Ok(())
 }
 
-/// Writes the statistics as one line of JSON.
+/// Writes the statistics to `out` as one line of JSON.
 pub fn json(out: &mut dyn Write) -> fmt::Result {
     write!(out, "{{\"version\":\"{}\",\"pid\":{},\"totals\":{{", env!("CARGO_PKG_VERSION"), process::id())?;
     for (at, (name, value, _)) in totals().entries().enumerate() {
         write!(out, "{}\"{name}\":{value}", if at == 0 { "" } else { "," })?;
     }
     write!(out, "}},\"classes\":[")?;
-    for (at, (what, row)) in rows().filter(|(_, row)| row.allocations != 0).enumerate() {
-        let quote = if matches!(what, What::Big(_)) { "\"" } else { "" };
-        write!(out, "{}{{\"size\":{quote}{what}{quote}", if at == 0 { "" } else { "," })?;
+    for (at, (kind, row)) in rows().filter(|(_, row)| row.allocations != 0).enumerate() {
+        let quote = if matches!(kind, RowKind::Big(_)) { "\"" } else { "" };
+        write!(out, "{}{{\"size\":{quote}{kind}{quote}", if at == 0 { "" } else { "," })?;
         for (name, value) in counts(&row) {
             write!(out, ",\"{name}\":{value}")?;
         }

@@ -1,39 +1,39 @@
-//! What the heaps count, summed over all of them: a row for each size class, and for medium and large blocks.
+//! The counters of all heaps, added up: one row for each size class, one for medium blocks and one for large blocks.
 
 use crate::base::sizes::{BLOCK_SIZE, CLASSES, SLAB, SPAN_SLABS, span_bytes};
 use crate::heap::{self, Big, Heap};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Counts of one size class, or of medium or large blocks, summed over all heaps.
+/// The counts of one size class, of medium blocks or of large blocks, over all heaps.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Row {
     /// Blocks allocated.
     pub allocations: u64,
-    /// Blocks freed, by whichever thread.
+    /// Blocks freed, by any thread.
     pub frees: u64,
-    /// Allocations served from a bin's list.
+    /// Allocations served from the list of a bin.
     pub from_list: u64,
     /// Allocations served from a run.
     pub from_bump: u64,
-    /// Times a bin was empty.
+    /// How often an allocation found its bin empty.
     pub refills: u64,
     /// Spans taken from segments.
     pub spans_taken: u64,
-    /// Spans given back.
+    /// Spans released to their segments.
     pub spans_retired: u64,
-    /// Frees sent to another thread's heap.
+    /// Blocks sent to the heap of another thread.
     pub remote_sent: u64,
-    /// Frees received.
+    /// Blocks received from other threads.
     pub remote_received: u64,
-    /// Bytes in the program's hands.
+    /// Bytes of blocks in use.
     pub live_bytes: u64,
-    /// Bytes in bins, in runs and on shelves, and on the way from one heap to another.
+    /// Bytes in bins, in runs, in medium caches, and on the way from one heap to another.
     pub cached_bytes: u64,
-    /// Bytes that spans hold: of blocks, of the tails behind the last ones, of slabs behind a medium block.
+    /// Bytes free in spans: blocks, the tails behind the last blocks, and the slack behind medium blocks.
     pub free_bytes: u64,
 }
 
-/// Bytes behind the last block of a span.
+/// The bytes behind the last block of a span of each class.
 const TAIL: [u64; CLASSES] = {
     let mut tails = [0; CLASSES];
     let mut class = 0;
@@ -44,7 +44,7 @@ const TAIL: [u64; CLASSES] = {
     tails
 };
 
-/// The counts of `class`. Exact when no thread is in the allocator.
+/// The counts of `class`. They are exact while no thread is in the allocator.
 pub fn row(class: usize) -> Row {
     let mut row = Row::default();
     let block = u64::from(BLOCK_SIZE[class]);
@@ -61,7 +61,7 @@ pub fn row(class: usize) -> Row {
         row.spans_retired += lane.spans_retired.get();
         row.remote_sent += lane.sent.get();
         row.remote_received += lane.received.get();
-        // While the owner goes on, the two ends may be those of two runs.
+        // If the owner runs meanwhile, the two ends may belong to different runs.
         let run = lane.end.get().wrapping_sub(lane.bump.get());
         let run = if run <= span_bytes(class) { run as u64 } else { 0 };
         row.cached_bytes = row.cached_bytes.wrapping_add(listed.wrapping_mul(block)).wrapping_add(run);
@@ -94,7 +94,7 @@ pub fn big_row(kind: Big) -> Row {
     row
 }
 
-/// Lookups that found no block of ours, and the number of heaps ever made.
+/// The number of lookups that found no block of ours, and the number of heaps ever made.
 pub fn misses_and_heaps() -> (u64, u64) {
     Heap::all().fold((0, 0), |(misses, heaps), heap| (misses + heap.misses.get(), heaps + 1))
 }

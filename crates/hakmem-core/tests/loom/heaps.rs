@@ -1,73 +1,15 @@
 //! Thread heaps: blocks that come back from other threads, spans that change hands, and the list of all heaps.
-//!
-//! # Safety
-//! A block is freed once, by the thread that has it.
 
-use hakmem_core::base::sizes::class_of;
-use hakmem_core::debug;
+use crate::blocks::{Block, PAST_EXIT, SIZE, check_heaps, exit, fill_pool};
 use hakmem_core::{heap, scavenger, stats};
-use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
-use hakmem_os::{model, slot};
-
-/// Two blocks of this size fill a span, and one is enough to be handed over at once.
-const SIZE: usize = 32 << 10;
-
-/// What the slot says in a thread whose heap is gone for good: it gets none, and hands over what it frees block by block.
-const PAST_EXIT: usize = 1;
-
-/// A block in the program's hands, which it may write.
-struct Block(*mut u8);
-
-impl Block {
-    fn new() -> Block {
-        Block::of(SIZE)
-    }
-
-    fn of(size: usize) -> Block {
-        let block = Block(heap::allocate(size));
-        assert!(!block.0.is_null());
-        block.write();
-        block
-    }
-
-    fn write(&self) {
-        note_write(self.0 as usize);
-    }
-
-    fn free(self) {
-        self.write();
-        // SAFETY: a live block, which is forgotten.
-        unsafe { heap::free(self.0) };
-    }
-}
-
-/// Ends this thread as libc would.
-fn exit() {
-    model::exit(slot::state());
-}
-
-/// Lets a heap wait in the pool, so that the next thread need not make one.
-fn fill_pool() {
-    model::run_apart(|| {
-        Block::new().free();
-        exit();
-    });
-}
-
-/// At rest, every count is what it counts, so many blocks are out, and none is on its way.
-fn check_heaps(live: u64) {
-    scavenger::take_from(None, false);
-    assert_eq!(debug::validate(), Ok(live));
-    let row = stats::row(class_of(SIZE));
-    assert_eq!(row.remote_sent, row.remote_received);
-}
+use hakmem_os::slot;
 
 /// Catches: a chain whose last block is not remembered.
 #[test]
 fn a_chain_freed_by_another_thread_comes_back_once() {
     explore("heaps, one frees a chain that the other has allocated", 1, || {
-        fill_pool();
+        fill_pool(1);
         // Two of them are handed over together.
         let (one, two) = (Block::of(SIZE / 2), Block::of(SIZE / 2));
         let other = spawn(move || {
@@ -130,7 +72,7 @@ fn an_inbox_is_served_by_one_at_a_time() {
 #[test]
 fn who_looks_for_gaps_never_meets_a_span_that_changes_hands() {
     explore("heaps, one opens gaps while a span goes from heap to heap", 1, || {
-        fill_pool();
+        fill_pool(1);
         let theirs = Block::new();
         let other = spawn(|| heap::open_holes(true));
         let third = spawn(Block::new);

@@ -38,7 +38,7 @@ fn check_sums(live: usize) {
 /// Catches: a kept mapping that is taken out of its slot by a load and a store.
 #[test]
 fn what_is_kept_serves_one_request() {
-    explore("kept, two requests that one kept mapping could serve", 2, || {
+    explore("kept, two requests that one kept mapping could serve", 1, || {
         Block::new(4 * MIB).free();
         let other = spawn(|| Block::new(2 * MIB));
         let mine = Block::new(2 * MIB);

@@ -4,8 +4,11 @@
 //! most a thread that could go on is interrupted in the short form; in the long form `LOOM_MAX_PREEMPTIONS` says another one.
 #![cfg(loom)]
 
+mod adoption;
 mod bell;
+mod blocks;
 mod heaps;
+mod idle;
 mod kept;
 mod lock;
 mod segments;

@@ -1,4 +1,7 @@
-//! Segments: the word that says which slabs are free, and the hints in `room`.
+//! Segments: the word that says which slabs are free, and the hints in `availability`.
+//!
+//! # Safety
+//! Slabs are touched by the thread that claimed them.
 
 use hakmem_core::backend::availability;
 use hakmem_core::backend::purge::Purge;
@@ -8,6 +11,9 @@ use hakmem_core::base::sizes::{SLAB, SLABS};
 use hakmem_core::map::metadata;
 use hakmem_os::atomic::note_write;
 use hakmem_os::model::{explore, spawn};
+
+/// So many segments make a process large enough for slabs to be brought in ahead, four at once.
+const LARGE: isize = 32;
 
 /// A segment in which the last `free` slabs are free, and were used before where that is said.
 fn segment_with(free: usize, used: bool) -> &'static Segment {
@@ -25,6 +31,16 @@ fn use_slabs(run: Run) {
     }
     let found = segment::containing(run.base()).expect("the page map knows the segment");
     assert!(core::ptr::eq(found, run.segment));
+}
+
+/// The same with contents: what is said to be zero is.
+fn fill_slabs(run: Run) {
+    use_slabs(run);
+    for slab in 0..run.slabs {
+        // SAFETY: claimed, and mapped.
+        let old = unsafe { ((run.base() + slab * SLAB) as *mut usize).replace(1) };
+        assert!(old == 0 || !run.zero, "slab {} is not zero", run.first + slab);
+    }
 }
 
 /// The longest run of free slabs, as a power of two, and 0 for none.
@@ -134,5 +150,55 @@ fn each_descriptor_has_a_number_of_its_own() {
         assert!(made.iter().all(|made| segment::all().any(|segment| core::ptr::eq(segment, *made))));
         assert_eq!(segment::all().count(), 2);
         check_sums(&made);
+    });
+}
+
+/// The process is large enough for slabs to be brought in before they are wanted.
+fn be_large(segments: isize) {
+    for _ in 0..segments.unsigned_abs() {
+        if segments > 0 { availability::note_mapped() } else { availability::note_unmapped() }
+    }
+}
+
+/// Catches: slabs that are said to be zero only after they were released.
+#[test]
+fn what_was_brought_in_ahead_is_zero_until_it_was_used() {
+    explore("segment, one brings slabs in and one claims and releases them", 2, || {
+        be_large(LARGE);
+        let segment = segment_with(4, false);
+        let run = segment.claim(1).expect("room");
+        let other = spawn(move || {
+            if let Some(run) = segment.claim(1) {
+                fill_slabs(run);
+                run.release();
+            }
+        });
+        run.bring_in();
+        fill_slabs(run);
+        segment.claim(1).into_iter().for_each(fill_slabs);
+        other.join();
+        be_large(-LARGE);
+        check_sums(&[segment]);
+        core::iter::from_fn(|| segment.claim(1)).for_each(fill_slabs);
+    });
+}
+
+/// Catches: slabs claimed whether they are free or not.
+#[test]
+fn a_block_that_grows_in_place_takes_nobodys_slabs() {
+    explore("segment, one claims what lies behind its slabs, and one claims any", 4, || {
+        let segment = segment_with(3, true);
+        let run = segment.claim(1).expect("room");
+        let other = spawn(move || {
+            let run = segment.claim(2);
+            run.into_iter().for_each(use_slabs);
+            run
+        });
+        let grown = segment.claim_at(run.first + 1, 1);
+        grown.into_iter().for_each(use_slabs);
+        let theirs = other.join();
+        assert!(grown.is_some() != theirs.is_some());
+        theirs.into_iter().chain(grown).for_each(use_slabs);
+        check_sums(&[segment]);
     });
 }

@@ -10,8 +10,8 @@
 //! | `PAGE` | Bytes of a page of the kernels that a build is for, known at compile time. It divides 64 KiB. |
 //! | `ADDRESS_BITS` | How many bits the addresses of a program have, from 33 to 48: the page map has one word for each 4 GiB. |
 //! | `syscall` | `syscall`: the raw system call. `OLDER_WAITS`: the blocking calls that newer architectures no longer have. |
-//! | `signal` | `Action`: the kernel's record of what a signal does. |
-//! | `slot` | Three words of thread-local storage, one behind the other, zero at first. Each access reads or writes its word as a whole, and the compiler moves none across a system call. Another thread finds the words by `address` and `STATE`. |
+//! | `signal` | `Action`: the kernel's record of what a signal does, and the word on the stack by which a running handler is found. |
+//! | `slot` | Four words of thread-local storage, one behind the other, zero at first. Each access reads or writes its word as a whole, and the compiler moves none across a system call. Another thread finds the words by `address` and `STATE`. |
 //! | `cpu` | Single instructions: `ticks`, `prefetch`, `shift_right`. |
 //! | `thread` | `start`: a thread on memory of ours, made without the C library. |
 //! | `jump_to_dlopen!`, `jump_to_syscall!` | The bodies of the exported functions `dlopen` and `syscall`, which have to keep registers and stack as their caller left them. They are macros because an exported symbol belongs to the crate that is linked into the shared library. |
@@ -41,11 +41,12 @@ const _: unsafe fn(c_long, [usize; 6]) -> isize = syscall::syscall;
 const _: &[(c_long, Option<usize>)] = syscall::OLDER_WAITS;
 
 const _: fn(usize) -> Option<signal::Action> = signal::Action::of;
-const _: [fn(&signal::Action) -> bool; 2] = [signal::Action::has_history, signal::Action::is_not_deferred];
+const _: fn(&signal::Action) -> bool = signal::Action::has_history;
+const _: fn(&signal::Action) -> usize = signal::Action::returns_to;
 
 const _: fn(usize) -> usize = slot::add_distance;
-const _: [fn() -> usize; 4] = [slot::distance, slot::heap, slot::state, slot::address];
-const _: [fn(usize); 3] = [slot::set_distance, slot::set_heap, slot::set_state];
+const _: [fn() -> usize; 5] = [slot::distance, slot::heap, slot::state, slot::work, slot::address];
+const _: [fn(usize); 4] = [slot::set_distance, slot::set_heap, slot::set_state, slot::set_work];
 const _: unsafe fn(usize, usize) -> bool = slot::count_down::<0>;
 const _: () = assert!(slot::STATE == 2 * size_of::<usize>());
 

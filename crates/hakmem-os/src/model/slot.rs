@@ -1,4 +1,4 @@
-//! The thread-local slot of a model: three words of the model for each of its threads, with the interface of `arch`.
+//! The thread-local slot of a model: four words of the model for each of its threads, with the interface of `arch`.
 //!
 //! # Safety
 //! As for the real slot.
@@ -11,22 +11,58 @@ use std::boxed::Box;
 /// The offset of the third word, in bytes.
 pub const STATE: usize = 16;
 
-fn words(address: usize) -> &'static [AtomicUsize; 3] {
-    // SAFETY: leaked by `address`.
-    unsafe { &*(address as *const [AtomicUsize; 3]) }
+/// What belongs to a thread.
+#[derive(Clone, Copy)]
+pub(super) struct Belongings {
+    pub(super) words: &'static [AtomicUsize; 4],
+    /// See `task`.
+    pub(super) record: &'static AtomicUsize,
+    pub(super) number: u32,
+}
+
+impl Belongings {
+    /// Those of a thread with this number.
+    pub(super) fn new(number: u32) -> Belongings {
+        let [words @ .., record] = Box::leak(Box::new([const { AtomicUsize::new(0) }; 5]));
+        // Who looks at a thread may know its number before it knows anything else of it: it must not be the first to use these.
+        words.iter().chain([&*record]).for_each(|word| word.store(0, Relaxed));
+        Belongings { words, record, number }
+    }
+
+    /// The first that no thread has; for one that is to begin.
+    pub(super) fn next() -> Belongings {
+        world(|world| {
+            world.began += 1;
+            world.belongings[world.began - 1]
+        })
+    }
+
+    /// Gives them to the calling thread.
+    pub(super) fn give(self) {
+        let id = loom::thread::current().id();
+        world(|world| world.threads.insert(id, self));
+    }
+}
+
+/// What belongs to the calling thread.
+pub(super) fn mine() -> Belongings {
+    let id = loom::thread::current().id();
+    world(|world| world.threads.get(&id).copied()).expect("given when it began")
+}
+
+/// The words at `address`.
+pub(super) fn at(address: usize) -> &'static [AtomicUsize; 4] {
+    // SAFETY: leaked by `Belongings::new`.
+    unsafe { &*(address as *const [AtomicUsize; 4]) }
 }
 
 fn word(place: usize) -> &'static AtomicUsize {
-    &words(address())[place]
+    &mine().words[place]
 }
 
 /// The address of this thread's first word.
 pub fn address() -> usize {
-    let id = loom::thread::current().id();
-    world(|world| {
-        let made = || Box::leak(Box::new([const { AtomicUsize::new(0) }; 3])).as_ptr() as usize;
-        *world.slots.entry(id).or_insert_with(made)
-    })
+    mine().words.as_ptr() as usize
 }
 
 /// `base` plus the first word.
@@ -64,12 +100,14 @@ pub fn set_state(value: usize) {
     word(2).store(value, Relaxed);
 }
 
-/// Zeroes the first two words of another thread's slot.
-///
-/// # Safety
-/// As for the real one.
-pub unsafe fn clear(address: usize) {
-    words(address)[..2].iter().for_each(|word| word.store(0, Relaxed));
+/// Reads the fourth word.
+pub fn work() -> usize {
+    word(3).load(Relaxed)
+}
+
+/// Writes the fourth word.
+pub fn set_work(value: usize) {
+    word(3).store(value, Relaxed);
 }
 
 /// Subtracts one from a word of 32 bits, and says whether it became zero.

@@ -11,6 +11,7 @@ use core::ptr;
 use core::sync::atomic as plain;
 use core::sync::atomic::Ordering;
 use loom::sync::atomic as modelled;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::vec::Vec;
 
@@ -19,9 +20,6 @@ use std::vec::Vec;
 /// its own, and each write those of the loads of other threads. A condition that nobody waits for is such an object: to notify
 /// it is a step, and orders nothing.
 fn note_access(address: usize, is_load: bool) {
-    if world(|world| world.running == 0) {
-        return;
-    }
     let me = loom::thread::current().id();
     let steps: Vec<_> = world(|world| {
         let loads = world.loads.entry(address).or_default();
@@ -53,37 +51,50 @@ macro_rules! atomic {
                 $name(plain::$name::new(value))
             }
 
-            fn modelled(&self) -> Option<Rc<modelled::$name>> {
-                let address = self.address();
-                match mode() {
-                    Mode::Plain => None,
-                    Mode::Learning => {
-                        let value = self.0.load(Ordering::Relaxed) as u64;
-                        let known = Known { make: $name::make, put_back: $name::put_back, value };
-                        world(|world| {
-                            world.known.entry(address).or_insert(known);
-                        });
-                        None
-                    }
-                    Mode::Exploring => {
-                        if let Some(made) = world(|world| world.$map.get(&address).cloned()) {
-                            return Some(made);
-                        }
-                        $name::make(address);
-                        world(|world| world.$map.get(&address).cloned())
-                    }
+            /// loom's atomic for it, while several threads run. `order` is that of the access to come.
+            fn modelled(&self, order: Ordering) -> Option<Rc<modelled::$name>> {
+                let (address, mode) = (self.address(), mode());
+                if mode == Mode::Plain {
+                    return None;
                 }
+                let is_strict = mode == Mode::Learning && order == Ordering::SeqCst;
+                let made = world(|world| {
+                    let known = world.known.entry(address).or_insert_with(|| Known {
+                        make: $name::make,
+                        put_back: $name::put_back,
+                        value: self.0.load(Ordering::Relaxed) as u64,
+                        is_strict: false,
+                    });
+                    known.is_strict |= is_strict;
+                    world.$map.get(&address).cloned()
+                });
+                if mode != Mode::Exploring || made.is_some() {
+                    return made;
+                }
+                $name::make(address, false);
+                world(|world| world.$map.get(&address).cloned())
             }
 
             pub(super) fn address(&self) -> usize {
                 ptr::from_ref(self) as usize
             }
 
-            fn make(address: usize) {
+            fn make(address: usize, is_strict: bool) {
                 // SAFETY: the address of such a word, in a static or in memory that stays mapped.
                 let value = unsafe { &*(address as *const plain::$name) }.load(Ordering::Relaxed);
                 let made = Rc::new(modelled::$name::new(value));
+                if is_strict {
+                    made.store(value, Ordering::SeqCst);
+                }
                 world(|world| world.$map.insert(address, made));
+            }
+
+            /// Writes to memory what the threads that have ended made of these words.
+            pub(super) fn write_back(words: HashMap<usize, Rc<modelled::$name>>) {
+                for (address, made) in words {
+                    // SAFETY: as above; all threads have ended but the one that calls.
+                    unsafe { &*(address as *const plain::$name) }.store(unsafe { made.unsync_load() }, Ordering::Relaxed);
+                }
             }
 
             fn put_back(address: usize, value: u64) {
@@ -104,7 +115,7 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                match self.modelled() {
+                match self.modelled(success) {
                     Some(word) => {
                         note_access(self.address(), false);
                         word.compare_exchange(old, new, success, failure)
@@ -128,7 +139,7 @@ macro_rules! atomic {
     ($call:ident($($argument:ident: $type:ty)?) -> $result:ty) => {
         /// As in `core`.
         pub fn $call(&self, $($argument: $type,)? order: Ordering) -> $result {
-            match self.modelled() {
+            match self.modelled(order) {
                 Some(word) => {
                     note_access(self.address(), stringify!($call) == "load");
                     word.$call($($argument,)? order)
@@ -274,11 +285,11 @@ pub fn fence(order: Ordering) {
 pub fn compiler_fence(_: Ordering) {}
 
 fn cell_at(address: usize) -> Option<Rc<loom::cell::UnsafeCell<()>>> {
+    let is_gone = world(|world| world.unmapped.iter().any(|range| range.contains(&address)));
+    assert!(!is_gone, "{address:#x} is touched, which was unmapped");
     if mode() != Mode::Exploring {
         return None;
     }
-    let is_gone = world(|world| world.unmapped.iter().any(|range| range.contains(&address)));
-    assert!(!is_gone, "{address:#x} is touched, which was unmapped");
     if let Some(made) = world(|world| world.cells.get(&address).cloned()) {
         return Some(made);
     }

@@ -45,28 +45,29 @@ macro_rules! rules {
 rules! { holds_everywhere, "c", "c":
     start_up_constructors_first start_up_dlsym_first start_up_many_keys_first start_up_calloc_is_not_recursive
     threads_every_entry_first threads_cancellation threads_priority_inversion threads_shared_memory_children
-    threads_small_stack threads_hand_over threads_contexts_move threads_in_turn threads_cancelled_reports
+    threads_small_stack threads_hand_over threads_hand_over_aligned threads_huge_blocks threads_contexts_move threads_in_turn threads_cancelled_reports
     fork_busy_threads fork_stdio_deadlock fork_handlers_that_allocate fork_generations fork_other_programs
     fork_in_signal_handler exit_main_thread_first
     foreign_libc_blocks
-    realloc_copies_nothing
+    realloc_copies_nothing realloc_split_mapping
     api_size_zero api_realloc_edges api_realloc_contents api_failed_realloc api_product_overflow api_posix_memalign
     api_memalign api_page_aligned api_every_alignment api_huge_alignment api_natural_alignment api_errno api_errno_when_the_system_fails
     api_usable_size api_calloc_zeroes api_calloc_leaves_fresh_pages api_old_names api_mallopt api_mallinfo
     api_malloc_stats api_c_library_blocks
     memory_aligned_again
-    limits_map_count limits_sandbox
+    limits_map_count limits_sandbox limits_address_space_full
 }
 
-// glibc 2.36: posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
+// glibc 2.36: nothing is 24 bytes, posix_memalign sets errno, aligned_alloc takes any alignment, there are no sized frees, locks of vanished
 // threads stay locked in a child that was made without fork handlers, heaps of many threads keep what was freed.
 rules! { holds_here, "c", "c":
     api_too_large api_aligned_alloc fork_without_handlers idle_after_fork
-    pages_small_process threads_generations
+    api_usable_size_is_near pages_small_process threads_generations
 }
 
 rules! { holds_everywhere, "cxx", "cc":
     threads_late_destructors operators_all operators_bad_alloc operators_in_containers
+    operators_sized_delete
 }
 
 #[test]
@@ -263,9 +264,28 @@ fn dlopen_plugin_closed() {
     on_hakmem(&program.preloaded().arg(&plugin.path));
 }
 
+/// Each copy of the plugin is a plugin of its own.
+#[test]
+fn dlopen_rust_plugin() {
+    let program = Program::build("c/dlopen_rust_plugin.c");
+    let copies = ["first.so", "second.so", "third.so"].map(|name| program.directory().join(name));
+    for copy in &copies {
+        fs::copy(&library().rust_plugin, copy).expect("`cargo build --release --workspace` makes the plugin");
+    }
+    for run in [program.plain(), program.preloaded()] {
+        on_hakmem(&copies.iter().fold(run, Run::arg));
+    }
+}
+
 #[test]
 fn dlopen_library_itself() {
     let program = Program::build("c/dlopen_library_itself.c");
+    on_hakmem(&program.plain().arg(&library().shared));
+}
+
+#[test]
+fn dlopen_library_in_thread() {
+    let program = Program::build("c/dlopen_library_in_thread.c");
     on_hakmem(&program.plain().arg(&library().shared));
 }
 

@@ -58,9 +58,14 @@ fn descriptors_of_the_program() {
 }
 
 #[test]
+fn idle_threads_with_handlers() {
+    on_hakmem(&Program::build("c/idle_threads_with_handlers.c").preloaded());
+}
+
+#[test]
 fn idle_in_handlers() {
     let program = Program::build("c/idle_in_handlers.c");
-    for handler in ["plain", "once", "undeferred", "systemv", "itself"] {
+    for handler in ["plain", "once", "undeferred", "systemv", "itself", "unblocks", "alternate", "nested"] {
         on_hakmem(&program.preloaded().env("HAKMEM_DECAY_MS", "100").arg(handler).arg("100"));
     }
 }

@@ -132,7 +132,7 @@ impl Segment {
     /// The run that was claimed; its slabs go back where the clean ones would be beyond the hard limit.
     pub(super) fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Run> {
         let clean = taken.free & !taken.dirty;
-        if !accounting::take(clean.count_ones() as usize * SLAB) {
+        if !accounting::charge(clean.count_ones() as usize * SLAB) {
             self.release(taken.dirty, true);
             self.release(clean, false);
             return None;
@@ -231,7 +231,7 @@ impl Run {
     /// Brings in these slabs, and with them as many of the next as make `slabs`, if these are free and untouched.
     pub(super) fn bring_in_with(self, slabs: usize) {
         let more = slabs.min(SLABS - self.first).saturating_sub(self.slabs);
-        if more == 0 || self.resident || self.segment.is_huge() || !accounting::take(more * SLAB) {
+        if more == 0 || self.resident || self.segment.is_huge() || !accounting::charge(more * SLAB) {
             return;
         }
         let next = mask(self.first + self.slabs, more);
@@ -243,7 +243,7 @@ impl Run {
             self.segment.ahead.fetch_or(next, Relaxed);
             self.segment.release(next, true);
         } else {
-            accounting::give(more * SLAB);
+            accounting::uncharge(more * SLAB);
         }
     }
 }

@@ -20,12 +20,12 @@ use hakmem_os::vm;
 
 /// Maps a new segment, with its first `slabs` slabs claimed; `None` when the system has no memory.
 pub fn map(slabs: usize) -> Option<Run> {
-    if !accounting::take(slabs * SLAB) {
+    if !accounting::charge(slabs * SLAB) {
         return None;
     }
     let run = map_taken(slabs);
     if run.is_none() {
-        accounting::give(slabs * SLAB);
+        accounting::uncharge(slabs * SLAB);
     }
     run
 }
@@ -133,7 +133,7 @@ impl Segment {
         if unsafe { vm::unmap(base, SEGMENT) } {
             availability::note_unmapped();
             let bytes = taken.dirty.count_ones() as usize * SLAB;
-            accounting::give(bytes);
+            accounting::uncharge(bytes);
             SPARE.push(self);
             return bytes;
         }
@@ -180,7 +180,7 @@ impl Run {
     fn purge(self) -> bool {
         let purged = self.segment.purge_range(self.base(), self.slabs * SLAB);
         if purged {
-            accounting::give(self.slabs * SLAB);
+            accounting::uncharge(self.slabs * SLAB);
         }
         self.segment.release(mask(self.first, self.slabs), !purged);
         purged

@@ -15,14 +15,15 @@
 //! A span of small blocks is touched only under the lock of the heap that owns it, a medium one only by the thread that
 //! allocates, frees or resizes the block. Lists run through free blocks, which nobody else refers to.
 
-use super::index::{index_in, nearest_index};
+use super::index::{RECIPROCAL, divide, index_in};
 use super::link::{next_of, set_next};
-use super::marks::{self, Marks};
-use super::pages::Pages;
+use super::marks::{self, BITS, Marks};
+use super::pages::{Pages, pages, runs};
 use crate::base::sizes::{BLOCK_SIZE, SLAB, SPAN_SLABS};
 use core::ops::Range;
 use core::ptr;
 use hakmem_os::atomic::Cell;
+use hakmem_os::vm::PAGE;
 
 /// Why a span does not take a block back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +31,7 @@ pub enum Refusal {
     /// It came back already.
     Back,
     /// It points so many bytes behind the beginning of a block.
-    Locked(usize),
+    Inside(usize),
     /// It was never handed out.
     NeverOut,
 }
@@ -125,6 +126,11 @@ impl Span {
         self.class.get() as usize
     }
 
+    /// Bytes of each of its blocks.
+    pub fn block_size(&self) -> usize {
+        BLOCK_SIZE[self.class()] as usize
+    }
+
     /// Slabs it takes.
     pub fn slabs(&self) -> usize {
         self.slabs.get() as usize
@@ -204,39 +210,45 @@ impl Span {
         self.drawn.get()
     }
 
-    /// Takes a block back, unless something is wrong with it: then nothing changes.
+    /// Takes a block back, unless something is wrong with it: then nothing changes. Blocks in `run` were never handed out.
     ///
     /// # Safety
     /// `block` lies in this span, and is free unless that is refused.
-    #[inline]
-    pub unsafe fn put(&self, block: usize) -> Result<(), Refusal> {
-        // SAFETY: a list of one.
-        unsafe { self.put_first_of(block, 1, 0..0) }.2
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn put_closely(&self, block: usize, run: &Range<usize>) -> Result<(), Refusal> {
+        let index = self.index_of(block)?;
+        if index >= self.carved.get() as usize || run.contains(&block) {
+            return Err(Refusal::NeverOut);
+        }
+        if block == self.list.get() || self.back_blocks() == self.carved.get() || !self.marks.add(index) {
+            return Err(Refusal::Back);
+        }
+        self.link(block);
+        self.drawn.set(false);
+        Ok(())
     }
 
-    /// Takes back the first blocks of a list, `most` at most, as far as they lie in the slab of the first one; until something is
-    /// wrong with one of them, which is left where it is. Blocks in `run` were never handed out. Returns how many came back,
-    /// the next one, and what is wrong with that.
+    /// Takes back the first blocks of a list, `most` at most, as far as they lie in this span and nothing is seen to be wrong with them.
+    /// Returns how many these are, and the next one: none if the first is for [`put_closely`](Self::put_closely), as are those from
+    /// `run` on, the first block of a run, if that is in this span.
     ///
     /// # Safety
-    /// The list leads through blocks of this span, as long as it is in that slab; they are free unless that is refused.
+    /// The list leads through blocks of this span, as long as it is in it; they are free if they are taken back.
     #[inline]
-    pub unsafe fn put_first_of(&self, list: usize, most: u32, run: Range<usize>) -> (u32, usize, Result<(), Refusal>) {
-        // All in local variables: the stores into blocks and marks could be to the descriptor, for all that the compiler knows.
-        let (class, base, words) = (self.class(), self.base.get(), self.marks.words());
-        let carved = self.carved.get();
-        let room = carved - self.back_blocks();
-        let (mut block, mut head, mut count) = (list, self.list.get(), 0);
-        let result = loop {
-            let index = match index_in(class, block.wrapping_sub(base)) {
-                Ok(index) => index,
-                Err(bytes) => break Err(Refusal::Locked(bytes)),
-            };
-            if index >= carved as usize || run.contains(&block) {
-                break Err(Refusal::NeverOut);
-            }
-            if count == room || block == head || !marks::add(words, index) {
-                break Err(Refusal::Back);
+    pub unsafe fn put_first_of(&self, list: usize, most: u32, run: usize) -> (u32, usize) {
+        // All in local variables: the stores into blocks could be to the descriptor, for all that the compiler knows.
+        let (reciprocal, base, bytes) = (RECIPROCAL[self.class()], self.base.get(), self.slabs() * SLAB);
+        let (words, marked) = self.marks.raw();
+        // Blocks below that were handed out, and are marked if they are back.
+        let carved = marked.min(self.carved.get() as usize);
+        let known = if run.wrapping_sub(base) < bytes { carved.min(divide(reciprocal, run - base).0) } else { carved };
+        let (mut block, mut head, mut left) = (list, self.list.get(), most);
+        while left != 0 && block.wrapping_sub(base) < bytes {
+            let (index, is_border) = divide(reciprocal, block.wrapping_sub(base));
+            // SAFETY: there is a word for each of the blocks that are known.
+            if !is_border || index >= known || !marks::add(unsafe { &*words.add(index / BITS) }, index) {
+                break;
             }
             // SAFETY: a free block of the span.
             let next = unsafe {
@@ -244,17 +256,12 @@ impl Span {
                 set_next(block, head);
                 next
             };
-            (head, block, count) = (block, next, count + 1);
-            if count == most || block / SLAB != head / SLAB {
-                break Ok(());
-            }
-        };
-        self.list.set(head);
-        self.free.set(self.free.get() + count);
-        if count != 0 {
-            self.drawn.set(false);
+            (head, block, left) = (block, next, left - 1);
         }
-        (count, block, result)
+        self.list.set(head);
+        self.free.set(self.free.get() + (most - left));
+        self.drawn.set(self.drawn.get() && left == most);
+        (most - left, block)
     }
 
     /// Puts a block first on the list.
@@ -268,7 +275,7 @@ impl Span {
     /// Number of the block that begins at `address`, which lies in this span.
     #[inline]
     pub fn index_of(&self, address: usize) -> Result<usize, Refusal> {
-        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Locked)
+        index_in(self.class(), address.wrapping_sub(self.base.get())).map_err(Refusal::Inside)
     }
 
     /// Whether the block at `address` is known to be back. May be asked without the lock, and is then about some recent
@@ -318,6 +325,28 @@ impl Span {
         address.wrapping_sub(self.base.get()) < self.slabs() * SLAB
     }
 
+    /// Takes the marks off the first `count` blocks of a list, one at least, and returns the last of them.
+    ///
+    /// # Safety
+    /// They are blocks of this span.
+    unsafe fn unmark(&self, list: usize, count: u32) -> usize {
+        let (reciprocal, base, words) = (RECIPROCAL[self.class()], self.base.get(), self.marks.words());
+        let (mut last, mut left) = (list, count);
+        loop {
+            let index = divide(reciprocal, last.wrapping_sub(base)).0;
+            // A link may have been written over.
+            if let Some(word) = words.get(index / BITS) {
+                marks::remove(word, index);
+            }
+            left -= 1;
+            if left == 0 {
+                return last;
+            }
+            // SAFETY: the caller's.
+            last = unsafe { next_of(last) };
+        }
+    }
+
     /// Takes up to `most` blocks off the list.
     pub fn take_list(&self, most: u32) -> Chain {
         self.drawn.set(true);
@@ -327,14 +356,8 @@ impl Span {
             self.list.set(0);
             return Chain { first, count: self.free.replace(0) };
         }
-        let (class, base, words) = (self.class(), self.base.get(), self.marks.words());
-        let mut last = first;
-        marks::remove(words, nearest_index(class, last - base));
-        for _ in 1..most {
-            // SAFETY: the list has more than `most` blocks.
-            last = unsafe { next_of(last) };
-            marks::remove(words, nearest_index(class, last.wrapping_sub(base)));
-        }
+        // SAFETY: the list has more than `most` blocks.
+        let last = unsafe { self.unmark(first, most) };
         // SAFETY: as above; the chain now ends at `last`.
         unsafe {
             self.list.set(next_of(last));
@@ -396,5 +419,40 @@ impl Span {
     /// Whether its pages are on their way to the system: until then its gaps cannot be filled, and it cannot be retired.
     pub fn is_opening(&self) -> bool {
         self.opening.get()
+    }
+
+    /// The pages that a block overlaps.
+    pub(super) fn pages_of(&self, block: usize) -> Pages {
+        let at = block * self.block_size();
+        pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
+    }
+
+    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
+    pub(super) fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
+        let size = self.block_size();
+        (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
+    }
+
+    /// Whether a block is away.
+    fn is_away(&self, block: usize) -> bool {
+        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
+    }
+
+    /// Marks the blocks that are away, and no others.
+    fn mark_away_only(&self) {
+        self.marks.clear();
+        if self.away.get() != 0 {
+            for (first, count) in runs(self.gone()) {
+                let (from, to) = self.blocks_of(first, count);
+                for block in from..to {
+                    self.marks.add(block);
+                }
+            }
+        }
+    }
+
+    /// Pages that are gone.
+    pub fn gone(&self) -> Pages {
+        self.gone.get()
     }
 }

@@ -13,7 +13,7 @@
 
 use super::descriptor::Span;
 use super::pages::{MOST_BLOCKS, Pages, pages, runs};
-use crate::base::sizes::{BLOCK_SIZE, SLAB};
+use crate::base::sizes::SLAB;
 use hakmem_os::vm::PAGE;
 
 /// Blocks of a span, one bit each: a kilobyte.
@@ -30,48 +30,9 @@ impl Blocks {
 }
 
 impl Span {
-    fn block_size(&self) -> usize {
-        BLOCK_SIZE[self.class()] as usize
-    }
-
-    /// The pages that a block overlaps.
-    fn pages_of(&self, block: usize) -> Pages {
-        let at = block * self.block_size();
-        pages(at / PAGE, (at + self.block_size()).div_ceil(PAGE))
-    }
-
-    /// The blocks that overlap the pages from `first` on, `count` of them: the first, and the one behind the last.
-    fn blocks_of(&self, first: usize, count: usize) -> (usize, usize) {
-        let size = self.block_size();
-        (first * PAGE / size, ((first + count) * PAGE).div_ceil(size).min(self.capacity() as usize))
-    }
-
     /// Blocks that are away.
     pub fn away_blocks(&self) -> u32 {
         self.away.get()
-    }
-
-    /// Whether a block is away.
-    pub(super) fn is_away(&self, block: usize) -> bool {
-        self.away.get() != 0 && self.pages_of(block) & self.gone() != 0
-    }
-
-    /// Marks the blocks that are away, and no others.
-    pub(super) fn mark_away_only(&self) {
-        self.marks.clear();
-        if self.away.get() != 0 {
-            for (first, count) in runs(self.gone()) {
-                let (from, to) = self.blocks_of(first, count);
-                for block in from..to {
-                    self.marks.add(block);
-                }
-            }
-        }
-    }
-
-    /// Pages that are gone.
-    pub fn gone(&self) -> Pages {
-        self.gone.get()
     }
 
     /// Blocks not yet carved, where their pages hold old contents.
@@ -177,7 +138,7 @@ impl Span {
 mod tests {
     use super::*;
     use crate::backend::segment;
-    use crate::base::sizes::{CLASSES, SPAN_SLABS};
+    use crate::base::sizes::{BLOCK_SIZE, CLASSES, SPAN_SLABS};
     use std::vec::Vec;
 
     #[test]
@@ -198,7 +159,7 @@ mod tests {
             let expected = others.iter().map(pages_of).fold(0, |all, pages| all | pages) & !in_use;
             for block in blocks.iter().filter(|at| !stays(**at)) {
                 // SAFETY: a block of the span that nobody uses.
-                unsafe { span.put(*block) }.expect("it is out");
+                unsafe { span.put_closely(*block, &(0..0)) }.expect("it is out");
             }
             assert!(span.is_sparse(), "class {class}");
             let (before, new) = (span.free_blocks(), span.open_holes());

@@ -17,7 +17,7 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-const BITS: usize = u64::BITS as usize;
+pub(super) const BITS: usize = u64::BITS as usize;
 
 /// A cache line of words: what spans of neighbouring slabs have does not share one.
 #[repr(C, align(64))]
@@ -68,6 +68,12 @@ impl Marks {
         if first.is_null() { &[] } else { unsafe { slice::from_raw_parts(first, self.used.get() as usize) } }
     }
 
+    /// The same for who knows that a block has a bit: the first word, and how many blocks have one.
+    #[inline]
+    pub fn raw(&self) -> (*const AtomicU64, usize) {
+        (self.first.get(), self.used.get() as usize * BITS)
+    }
+
     /// Whether there are any: not where memory for them was out.
     pub fn are_kept(&self) -> bool {
         self.used.get() != 0
@@ -75,12 +81,14 @@ impl Marks {
 
     /// Marks a block; false if it was marked already.
     pub fn add(&self, block: usize) -> bool {
-        add(self.words(), block)
+        self.words().get(block / BITS).is_none_or(|word| add(word, block))
     }
 
     /// Takes the mark off a block.
     pub fn remove(&self, block: usize) {
-        remove(self.words(), block);
+        if let Some(word) = self.words().get(block / BITS) {
+            remove(word, block);
+        }
     }
 
     /// Takes all marks off.
@@ -100,18 +108,15 @@ impl Marks {
 }
 
 /// Sets a bit; false if it was set already.
-#[inline]
-pub(super) fn add(words: &[AtomicU64], block: usize) -> bool {
-    let Some(word) = words.get(block / BITS) else { return true };
+#[inline(always)]
+pub(super) fn add(word: &AtomicU64, block: usize) -> bool {
     let (before, bit) = (word.load(Relaxed), 1 << (block % BITS));
     word.store(before | bit, Relaxed);
     before & bit == 0
 }
 
 /// Clears a bit.
-#[inline]
-pub(super) fn remove(words: &[AtomicU64], block: usize) {
-    if let Some(word) = words.get(block / BITS) {
-        word.store(word.load(Relaxed) & !(1 << (block % BITS)), Relaxed);
-    }
+#[inline(always)]
+pub(super) fn remove(word: &AtomicU64, block: usize) {
+    word.store(word.load(Relaxed) & !(1 << (block % BITS)), Relaxed);
 }

@@ -9,7 +9,7 @@ mod list;
 mod holes;
 
 pub use descriptor::{Chain, Refusal, Span};
-pub use index::index_in;
+pub use index::{index_in, may_begin_at};
 pub use link::{next_of, set_next};
 pub use list::SpanList;
 pub use pages::{Pages, runs};

@@ -26,8 +26,9 @@ impl Action {
         self.0 != [0; 4]
     }
 
-    /// Whether the handler runs with its own signal unblocked.
-    pub fn is_not_deferred(&self) -> bool {
-        self.0[1] & libc::SA_NODEFER as usize != 0
+    /// The address that the handler returns to: a function that ends the signal. It is the first word of the frame that the kernel
+    /// puts on the stack, and stands there, at a multiple of 8, until the handler has returned.
+    pub fn returns_to(&self) -> usize {
+        self.0[2]
     }
 }

@@ -1,4 +1,4 @@
-//! The thread-local slot: three words for each thread, by which the fast paths find the heap of the thread. All three are zero
+//! The thread-local slot: four words for each thread, by which the fast paths find the heap of the thread. All four are zero
 //! until they are written.
 //!
 //! They are thread-local storage of the initial-exec model, reached by two instructions in a shared library; in an executable the
@@ -9,6 +9,7 @@
 //!   offset 0    distance   from a static base to the heap of this thread    zeroed by the scavenger
 //!   offset 8    heap       the address of that heap                         zeroed by the scavenger
 //!   offset 16   state      what the heap stores about this thread           written by this thread only
+//!   offset 24   work       how many slow paths of no heap it is in          written by this thread only
 //! ```
 //!
 //! # Safety
@@ -22,9 +23,9 @@ global_asm!(
     ".globl hakmem_slot",
     ".hidden hakmem_slot",
     ".type hakmem_slot,@object",
-    ".size hakmem_slot,24",
+    ".size hakmem_slot,32",
     ".balign 8",
-    "hakmem_slot: .zero 24",
+    "hakmem_slot: .zero 32",
     ".popsection",
 );
 
@@ -91,6 +92,7 @@ word!(
     "the address of this thread's heap; zero without one, or when the heap has to be looked for."
 );
 word!(state, set_state, "16", "what the heap stores about this thread; zero at first.");
+word!(work, set_work, "24", "how many slow paths this thread is in of which no heap tells; zero outside.");
 
 /// Subtracts one from the 32-bit word at `base + distance + OFFSET`, and says whether it became zero. It is one instruction and a
 /// jump; from a load, a subtraction and a store of an atomic the compiler makes three, and one more for the address.

@@ -32,6 +32,7 @@ impl File {
     }
 
     /// Fills the buffer with what is at `place` in the file; false where that is not possible.
+    #[cfg_attr(loom, expect(dead_code))]
     pub(crate) fn read_at(&self, place: usize, buffer: &mut [u8]) -> bool {
         count(Call::Other);
         let at = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), place, 0, 0];
@@ -43,6 +44,7 @@ impl File {
     ///
     /// # Safety
     /// If the file is the memory of this process, the bytes at `place` may be overwritten.
+    #[cfg_attr(loom, expect(dead_code))]
     pub(crate) unsafe fn write_at(&self, place: usize, bytes: &[u8]) -> bool {
         count(Call::Other);
         let at = [self.0, bytes.as_ptr() as usize, bytes.len(), place, 0, 0];

@@ -38,13 +38,24 @@ static STACK: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// Starts the helper, which runs `entry` with all signals blocked. It shares everything with the process until it calls
-/// [`take_own_descriptors`]. False where there is one already, and where the kernel refuses. `mapped` is called with the number of
-/// bytes that were mapped for it.
+/// [`take_own_descriptors`]. Nothing is done where there is one already. False where the kernel refuses. `mapped` is called with the
+/// number of bytes that were mapped for it.
 pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
+    let mut before = 0_usize;
+    let mask = |set: &usize, old: *mut usize| {
+        let how = libc::SIG_SETMASK as usize;
+        // SAFETY: reads one word, and writes the other one if it is given.
+        unsafe { syscall(libc::SYS_rt_sigprocmask, [how, &raw const *set as usize, old as usize, 8, 0, 0]) };
+    };
+    // From here on: a signal handler of this thread might fork, and the child start a thread on the same mapping.
+    mask(&ALL, &raw mut before);
     // Acquire pairs with the kernel's store at the end of a thread: its stack is not used again before that.
-    if NUMBER.load(Acquire) != 0 {
-        return false;
-    }
+    let started = NUMBER.load(Acquire) != 0 || start_unless_refused(entry, mapped);
+    mask(&before, core::ptr::null_mut());
+    started
+}
+
+fn start_unless_refused(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
     let mut stack = STACK.load(Relaxed);
     if stack == 0 {
         stack = (kernel().map)(0, BYTES, false);
@@ -64,17 +75,9 @@ pub fn start(entry: extern "C" fn() -> !, mapped: fn(usize)) -> bool {
         | libc::CLONE_SETTLS
         | libc::CLONE_PARENT_SETTID
         | libc::CLONE_CHILD_CLEARTID;
-    let mut before = 0_usize;
-    let mask = |set: &usize, old: *mut usize| {
-        let how = libc::SIG_SETMASK as usize;
-        // SAFETY: reads one word, and writes the other one if it is given.
-        unsafe { syscall(libc::SYS_rt_sigprocmask, [how, &raw const *set as usize, old as usize, 8, 0, 0]) };
-    };
-    mask(&ALL, &raw mut before);
     count(Call::Other);
     // SAFETY: no thread uses the mapping, which is never unmapped. Its upper half is zero. `NUMBER` is a static.
     let result = unsafe { thread::start(flags as usize, stack + BYTES / 2, NUMBER.as_ptr(), entry) };
-    mask(&before, core::ptr::null_mut());
     result > 0
 }
 
@@ -118,8 +121,22 @@ pub fn forget() {
     NUMBER.store(0, Relaxed);
 }
 
+/// In a model, starts the helper, which does `run` until that comes to [`end`].
+#[cfg(loom)]
+pub fn spawn(run: impl FnOnce() + 'static) -> crate::model::Thread<()> {
+    NUMBER.store(1, Relaxed);
+    crate::model::spawn_until_end(run)
+}
+
 /// Ends the helper, which calls it.
 pub fn end() -> ! {
+    #[cfg(loom)]
+    {
+        // As the kernel does.
+        NUMBER.store(0, crate::atomic::Ordering::Release);
+        crate::model::end_thread()
+    }
+    #[cfg(not(loom))]
     loop {
         // SAFETY: ends this thread. Its stack is used again only after the kernel has written that the thread has ended.
         unsafe { syscall(libc::SYS_exit, [0; 6]) };

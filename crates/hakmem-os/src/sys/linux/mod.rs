@@ -7,6 +7,7 @@ pub mod vm; // virtual memory in the shapes that the allocator asks for
 pub mod futex; // the lock, and sleeping until a word changes
 mod file; // the kernel's small files, without a heap
 pub mod cgroup; // limits of memory, and pressure
+#[cfg(not(loom))]
 pub mod task; // what another thread is doing
 pub mod console; // text to a file descriptor
 pub mod confinement; // calls by which a program confines itself

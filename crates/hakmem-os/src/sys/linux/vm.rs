@@ -25,24 +25,44 @@ static STUCK: AtomicBool = AtomicBool::new(false);
 pub fn map_aligned(len: usize, align: usize) -> usize {
     // Most of the time the kernel maps at the aligned address that is guessed. If it does not, and then refuses to unmap what it
     // mapped elsewhere, the next mappings are not guessed: a wide mapping that cannot be trimmed loses less address space.
-    let found = if STUCK.load(Relaxed) { 0 } else { map_by_guess(len, align) };
-    let found = if found != 0 { found } else { map_and_trim(len, align) };
+    let guessed = if STUCK.load(Relaxed) { None } else { map_by_guess(len, align) };
+    let found = guessed.unwrap_or_else(|| map_and_trim(len, align));
     if found != 0 {
         NEXT.store(found, Relaxed);
     }
     found
 }
 
-fn map_by_guess(len: usize, align: usize) -> usize {
+/// `None` where the guess was wrong. What the kernel refuses, 0, it would refuse with room for the alignment too.
+fn map_by_guess(len: usize, align: usize) -> Option<usize> {
     let hint = (NEXT.load(Relaxed).saturating_sub(len)) & !(align - 1);
     let at = (kernel().map)(hint, len, false);
     if at & (align - 1) == 0 {
-        return at;
+        return Some(at);
     }
     // SAFETY: the range was mapped just now and nothing refers to it.
     let unmapped = unsafe { (kernel().unmap)(at, len) };
     STUCK.store(!unmapped, Relaxed);
-    0
+    None
+}
+
+/// What becomes of a mapping that the kernel is asked for only to see whether it would give one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trial {
+    /// It counts as memory that may be used, as all that [`map_aligned`] maps does.
+    Used,
+    /// It counts as mostly never used, as a table's does.
+    Untouched,
+}
+
+/// Whether the kernel would map `len` more bytes now: it does so, for a moment.
+pub fn would_map(len: usize, trial: Trial) -> bool {
+    let at = (kernel().map)(0, len, trial == Trial::Untouched);
+    if at != 0 {
+        // SAFETY: mapped just now, known to nobody.
+        unsafe { (kernel().unmap)(at, len) };
+    }
+    at != 0
 }
 
 fn map_and_trim(len: usize, align: usize) -> usize {
