@@ -26,6 +26,9 @@ pub const PEERS: [&str; 6] = ["mimalloc3", "mimalloc2", "jemalloc", "snmalloc", 
 /// The name of the allocator that knows everything; it is part of the worker.
 pub const CEILING: &str = "ceiling";
 
+/// What a program was shipped with: no preload at all, for programs that are linked to an allocator of their own.
+pub const SHIPPED: &str = "shipped";
+
 /// Debian's packaged allocators: name here, file, package.
 const PACKAGED: [(&str, &str, &str); 3] = [
     ("debian-jemalloc", "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "libjemalloc2"),
@@ -43,7 +46,8 @@ impl Candidate {
         if name == "mimalloc3-nothp" {
             environment.push(("MIMALLOC_ALLOW_THP".to_owned(), "0".to_owned()));
         }
-        Self { name: name.to_owned(), library, environment, version: String::new() }
+        let version = if name == SHIPPED { "what the program is linked to".to_owned() } else { String::new() };
+        Self { name: name.to_owned(), library, environment, version }
     }
 
     /// A library the user names as `name=path`.
@@ -58,7 +62,7 @@ impl Candidate {
 
     /// The candidate called `name`; an error says how to get it if it is not there.
     fn named(name: &str) -> Result<Self> {
-        if name == "glibc" || name == CEILING {
+        if name == "glibc" || name == CEILING || name == SHIPPED {
             return Ok(Self::new(name, None));
         }
         let (library, remedy) = if name == "hakmem" {
@@ -83,6 +87,19 @@ impl Candidate {
         self.name == CEILING
     }
 
+    /// Whether this is whatever a program was shipped with.
+    pub fn is_shipped(&self) -> bool {
+        self.name == SHIPPED
+    }
+
+    /// What is preloaded into a program. One that brings an allocator of its own runs on libc's only if libc comes first.
+    pub fn preload(&self, brings_allocator: bool) -> Result<Option<PathBuf>> {
+        if self.library.is_none() && brings_allocator && !self.is_shipped() {
+            return libc_file().map(Some);
+        }
+        Ok(self.library.clone())
+    }
+
     /// Whether `path`, where a worker found malloc, is this candidate's library.
     pub fn provides(&self, path: &str) -> bool {
         match &self.library {
@@ -101,7 +118,7 @@ pub fn known_names() -> Vec<&'static str> {
     names.extend(PEERS);
     names.push("mimalloc3-nothp");
     names.extend(PACKAGED.iter().map(|(name, ..)| *name));
-    names.push(CEILING);
+    names.extend([SHIPPED, CEILING]);
     names
 }
 
@@ -124,6 +141,14 @@ pub fn select(names: &[String], own: &[String]) -> Result<Vec<Candidate>> {
         }
     }
     Ok(candidates)
+}
+
+/// The file of libc, as it is mapped into this process.
+fn libc_file() -> Result<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").context("the maps of this process cannot be read")?;
+    let mapped = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let is_libc = |file: &&Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libc.so"));
+    mapped.filter(is_libc).map(Path::to_owned).next().context("libc is not mapped into this process")
 }
 
 /// HAKMEM's library: the release build, or the file beside an installed command.
@@ -188,5 +213,13 @@ mod tests {
         let glibc = Candidate::named("glibc").unwrap();
         assert!(glibc.provides("/lib/x86_64-linux-gnu/libc.so.6"));
         assert!(!glibc.provides("/usr/lib/libjemalloc.so.2"));
+    }
+
+    #[test]
+    fn libc_is_preloaded_only_where_a_program_brings_another_allocator() {
+        let [glibc, shipped] = ["glibc", SHIPPED].map(|name| Candidate::named(name).unwrap());
+        assert_eq!(glibc.preload(false).unwrap(), None);
+        assert!(glibc.provides(&glibc.preload(true).unwrap().unwrap().to_string_lossy()));
+        assert_eq!(shipped.preload(true).unwrap(), None);
     }
 }

@@ -20,6 +20,7 @@ pub mod random;
 pub mod report;
 pub mod results;
 pub mod runner;
+pub mod servers;
 pub mod source;
 pub mod statistics;
 pub mod table;
@@ -34,6 +35,7 @@ use anyhow::{Context, Result, bail};
 use programs::{Inputs, PROGRAMS};
 use results::{Clock, FORMAT, Results};
 use runner::{Plan, Task, Work};
+use servers::{Place, SERVERS};
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
 use workloads::{Parameters, memory};
 
@@ -239,6 +241,21 @@ fn select_rows(args: &Args, inputs: &Inputs) -> Result<Vec<Task>> {
             },
         });
     }
+    for server in SERVERS {
+        if !chosen(&format!("{} {}", servers::NAME, server.name)) {
+            continue;
+        }
+        if let Some(missing) = server.missing() {
+            eprintln!("{} {} is left out: {missing}", servers::NAME, server.name);
+            continue;
+        }
+        let place = Place::new(inputs.path(), server, scale);
+        tasks.push(Task {
+            workload: servers::NAME.to_owned(),
+            row: server.name.to_owned(),
+            work: Work::Server(server, place),
+        });
+    }
     if tasks.is_empty() {
         bail!("no row's title starts with `{}`; `--list` shows them all", args.only.join("` or `"));
     }
@@ -280,6 +297,11 @@ fn list() {
         let absent = if missing.is_empty() { String::new() } else { format!("; {} is missing", missing.join(", ")) };
         println!("  program {}  ({}{absent})", program.name, program.stands_for);
     }
+    println!("{}: {}, by `--only memory`", servers::NAME, servers::STANDS_FOR);
+    for server in SERVERS {
+        let absent = server.missing().map(|missing| format!("; {missing}")).unwrap_or_default();
+        println!("  {} {}  ({}{absent})", servers::NAME, server.name, server.stands_for);
+    }
 }
 
 #[cfg(test)]
@@ -303,8 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn the_comparison_of_memory_is_ten_benchmarks_which_no_other_has() {
-        let names = selected(&["--only", "memory"]);
+    fn the_comparison_of_memory_is_ten_benchmarks_and_servers_which_no_other_has() {
+        // Those of servers only if one is installed.
+        let mut names = selected(&["--only", "memory"]);
+        names.retain(|name| name != servers::NAME);
         assert_eq!(names.len(), memory::WORKLOADS.len() + 1, "{names:?}");
         assert_eq!((names.len(), names.last().map(String::as_str)), (10, Some("program")));
         let others = selected(&[]);

@@ -57,6 +57,9 @@ pub struct Measurement {
     /// How long single calls took, in rows that measure that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// What a server has when its load is gone, in rows of servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerMemory>,
     /// The library that `malloc` resolves to.
     pub malloc_library: String,
     /// Which version that library says it is.
@@ -74,6 +77,17 @@ pub struct Drift {
     pub live_kib: u64,
 }
 
+/// What a server's processes have together when its load is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerMemory {
+    /// Three seconds later.
+    pub after_3s_kib: u64,
+    /// Ten seconds later.
+    pub after_10s_kib: u64,
+    /// What the load leaves live, or the server keeps by design.
+    pub live_kib: u64,
+}
+
 /// What [`Meter::settle`] does beside reading the memory that is left.
 #[derive(Clone, Copy, Debug)]
 pub struct Settling {
@@ -81,6 +95,23 @@ pub struct Settling {
     pub idle: u32,
     /// `malloc_trim`, to be called after that, if the library has it.
     pub trim: Option<extern "C" fn(usize) -> c_int>,
+}
+
+impl Measurement {
+    /// What the kernel says about a whole process and its children.
+    pub fn of_process(wall: Duration, usage: &libc::rusage) -> Self {
+        let nanoseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+        let (user, system) = (nanoseconds(usage.ru_utime), nanoseconds(usage.ru_stime));
+        Self {
+            operations: 1,
+            wall_ns: wall.as_nanos() as u64,
+            cpu_ns: user + system,
+            system_ns: system,
+            page_faults: (usage.ru_minflt + usage.ru_majflt) as u64,
+            rss_peak_kib: usage.ru_maxrss as u64,
+            ..Self::default()
+        }
+    }
 }
 
 /// The clocks and counters of the process at one moment.

@@ -146,7 +146,8 @@ fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-fn wait_for(process: libc::pid_t) -> Result<(ExitStatus, libc::rusage)> {
+/// Waits for a child to end: its exit status, and what the kernel counted for it and its children.
+pub fn wait_for(process: libc::pid_t) -> Result<(ExitStatus, libc::rusage)> {
     let (mut status, mut usage) = (0, MaybeUninit::zeroed());
     // SAFETY: the call fills the two variables it is given; zeroes are a valid rusage where it does not.
     let (waited, usage) = unsafe { (libc::wait4(process, &mut status, 0, usage.as_mut_ptr()), usage.assume_init()) };
@@ -158,7 +159,7 @@ fn wait_for(process: libc::pid_t) -> Result<(ExitStatus, libc::rusage)> {
 
 /// Whether the library is in a process's address space; nothing where it is too early to say, before the dynamic loader has mapped
 /// libc, which it does after what is preloaded.
-fn maps(process: libc::pid_t, library: &Path) -> Option<bool> {
+pub fn maps(process: libc::pid_t, library: &Path) -> Option<bool> {
     let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
     if maps.contains(&*library.to_string_lossy()) {

@@ -38,6 +38,15 @@ impl Random {
         let start = low << self.below(doublings.max(1));
         self.between(start, (start * 2).min(high))
     }
+
+    /// The numbers below `count`, in a random order.
+    pub fn order(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for end in (1..count).rev() {
+            order.swap(end, self.below(end + 1));
+        }
+        order
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{
     candidates::Candidate,
     latency::Latency,
     machine::Machine,
-    meter::{Drift, Measurement},
+    meter::{Drift, Measurement, ServerMemory},
     statistics::median,
     workloads::memory,
 };
@@ -31,6 +31,9 @@ pub struct Results {
 
 /// The version of [`Results`] that this program writes and reads.
 pub const FORMAT: u32 = 1;
+
+/// What a server may keep above what is live, and a tenth of that, three seconds after its load: 15 MiB.
+pub const ALLOWED_KIB: f64 = 15.0 * 1024.0;
 
 /// Which time rows are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -94,6 +97,19 @@ impl Outcome {
     /// Resident memory after `malloc_trim`, in the rounds that called it.
     pub fn trimmed_kib(&self) -> Option<f64> {
         self.some(|run| run.rss_trimmed_kib)
+    }
+
+    /// A figure of a server whose load is gone, in the rounds that have it.
+    pub fn of_server(&self, figure: impl Fn(&ServerMemory) -> u64) -> Option<f64> {
+        self.some(|run| run.server.as_ref().map(&figure))
+    }
+
+    /// What a server has three seconds after its load, in KiB, above what it had before it and what is live; and how much
+    /// that may be: [`ALLOWED_KIB`], and a tenth of both.
+    pub fn above_live_kib(&self) -> Option<(f64, f64)> {
+        let (after, live) = (self.of_server(|server| server.after_3s_kib)?, self.of_server(|server| server.live_kib)?);
+        let start = self.median(|run| run.rss_start_kib as f64)?;
+        Some((after - start - live, ALLOWED_KIB + (start + live) / 10.0))
     }
 
     /// System calls for each hundred operations, in the rounds that had them counted.

@@ -4,10 +4,11 @@
 use crate::{
     candidates::Candidate,
     meter::Measurement,
-    process::{self, Ended, Watch},
+    process::{self, Watch},
     programs::find_program,
     random::Random,
     results::{Clock, Outcome, Row},
+    servers::{self, Place, Server},
     worker,
     workloads::{self, Parameters, Workload, memory},
 };
@@ -64,6 +65,8 @@ pub enum Work {
         /// Where it runs; in the current folder if there is none.
         folder: Option<PathBuf>,
     },
+    /// A server, with its clients.
+    Server(&'static Server, Place),
 }
 
 /// Runs all tasks and returns their rows.
@@ -98,12 +101,7 @@ pub fn run(plan: &Plan, tasks: &[Task], candidates: &mut [Candidate]) -> Result<
 /// The order of a round: another one for each, the same in each comparison. What a candidate finds, such as huge pages that the system
 /// has at hand, depends on who came before it.
 fn shuffled(count: usize, round: usize) -> Vec<usize> {
-    let mut random = Random::new(round as u64);
-    let mut order: Vec<usize> = (0..count).collect();
-    for end in (1..count).rev() {
-        order.swap(end, random.below(end + 1));
-    }
-    order
+    Random::new(round as u64).order(count)
 }
 
 /// Has every candidate say which version it is, and returns why those that cannot run at all cannot.
@@ -116,7 +114,7 @@ fn identify(plan: &Plan, candidates: &mut [Candidate]) -> Result<Vec<Option<Stri
     for candidate in candidates {
         failures.push(match run_once(plan, &task, candidate, Purpose::Again)? {
             Ok((measurement, _)) => {
-                if !candidate.is_ceiling() {
+                if !candidate.is_ceiling() && !candidate.is_shipped() {
                     candidate.version = measurement.version;
                 }
                 None
@@ -128,11 +126,13 @@ fn identify(plan: &Plan, candidates: &mut [Candidate]) -> Result<Vec<Option<Stri
 }
 
 impl Work {
-    /// Whether a candidate can run it at all: the ceiling runs only loops that it has.
+    /// Whether a candidate can run it at all: the ceiling runs only loops that it has, and what a program was shipped
+    /// with is of interest only where that is an allocator of its own.
     pub fn is_for(&self, candidate: &Candidate) -> bool {
         match self {
-            Self::Loop(workload, _) => !candidate.is_ceiling() || workload.ceiling.is_some(),
-            Self::Program { .. } => !candidate.is_ceiling(),
+            Self::Loop(workload, _) if candidate.is_ceiling() => workload.ceiling.is_some(),
+            Self::Server(server, _) if candidate.is_shipped() => server.brings_allocator,
+            _ => !candidate.is_ceiling() && !candidate.is_shipped(),
         }
     }
 
@@ -140,6 +140,7 @@ impl Work {
         match self {
             Self::Loop(_, parameters) => parameters.words().collect(),
             Self::Program { program, arguments, .. } => [std::slice::from_ref(program), arguments].concat(),
+            Self::Server(_, place) => vec![format!("scale={}", place.scale)],
         }
     }
 
@@ -232,9 +233,15 @@ fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, purpose: Purpose) -
             }
             (command, if *preloads_itself { "BENCH_PRELOAD" } else { "LD_PRELOAD" })
         }
+        Work::Server(server, place) => {
+            let visited = servers::visit(server, place, candidate, plan.timeout)?;
+            return Ok(visited.map(|measurement| (measurement, Vec::new())));
+        }
     };
     command.env_remove("LD_PRELOAD").envs(candidate.environment.iter().cloned());
-    if let Some(library) = &candidate.library {
+    // The program that does so, redis, is linked to an allocator of its own.
+    let preloads_itself = matches!(task.work, Work::Program { preloads_itself: true, .. });
+    if let Some(library) = candidate.preload(preloads_itself)? {
         command.env(preload, library);
     }
     let watched = matches!(task.work, Work::Program { preloads_itself: false, .. });
@@ -255,7 +262,7 @@ fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, purpose: Purpose) -
                 "the program runs without the library: it is linked statically, or sets it aside".to_owned()
             ));
         }
-        return Ok(Ok((from_usage(&ended), ended.memory)));
+        return Ok(Ok((Measurement::of_process(ended.wall, &ended.usage), ended.memory)));
     }
     let measurement: Measurement = match serde_json::from_str(&ended.output) {
         Ok(measurement) => measurement,
@@ -265,21 +272,6 @@ fn run_once(plan: &Plan, task: &Task, candidate: &Candidate, purpose: Purpose) -
         return Ok(Err(format!("malloc came from {}", measurement.malloc_library)));
     }
     Ok(Ok((measurement, ended.memory)))
-}
-
-/// What the kernel says about a whole program and its children.
-fn from_usage(ended: &Ended) -> Measurement {
-    let nanoseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
-    let (user, system) = (nanoseconds(ended.usage.ru_utime), nanoseconds(ended.usage.ru_stime));
-    Measurement {
-        operations: 1,
-        wall_ns: ended.wall.as_nanos() as u64,
-        cpu_ns: user + system,
-        system_ns: system,
-        page_faults: (ended.usage.ru_minflt + ended.usage.ru_majflt) as u64,
-        rss_peak_kib: ended.usage.ru_maxrss as u64,
-        ..Measurement::default()
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::{
     candidates::Candidate,
     meter::Measurement,
     results::{Clock, Outcome, Results, Row},
+    servers,
     statistics::{Ratio, geometric_mean, median},
 };
 use comfy_table::{Attribute, Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
@@ -15,6 +16,7 @@ const SUBJECT: &str = "hakmem";
 pub fn print(results: &Results, details: bool) {
     if results.is_about_memory() {
         print_memory(results);
+        print_servers(results);
         print_costs(results);
         print_times(results);
     } else {
@@ -43,13 +45,52 @@ fn print_times(results: &Results) {
 fn print_memory(results: &Results) {
     println!("Peak resident memory in MiB, and × the smallest of the row");
     println!("{}", memory_table(results, |run| run.rss_peak_kib as f64));
-    // Of a whole program only the peak is known.
-    if results.rows.iter().any(|row| row.workload != "program") {
+    if results.rows.iter().any(has_stages) {
         println!(
             "Resident memory in MiB above the start: everything freed → after idle seconds → after its malloc_trim"
         );
-        println!("{}", cells_table(results, |row| row.workload != "program", freed));
+        println!("{}", cells_table(results, has_stages, freed));
     }
+}
+
+/// Whether a row has memory at the stages of a workload. Of a whole program only the peak is known, and servers have
+/// stages of their own.
+pub fn has_stages(row: &Row) -> bool {
+    row.workload != "program" && row.workload != servers::NAME
+}
+
+fn print_servers(results: &Results) {
+    let is_server = |row: &Row| row.workload == servers::NAME;
+    if !results.rows.iter().any(is_server) {
+        return;
+    }
+    println!("Servers, in MiB: ready → load gone → 3 s → 10 s later; + what is live of the load");
+    println!("{}", cells_table(results, is_server, server_stages));
+    println!(
+        "3 s after the load, in MiB above ready and live; of 15 MiB and a tenth of both, which is the aim; ! is more"
+    );
+    println!("{}", cells_table(results, is_server, above_live));
+}
+
+/// What a server has at each stage.
+pub fn server_stages(outcome: &Outcome) -> Option<String> {
+    let stages = [
+        outcome.median(|run| run.rss_start_kib as f64)?,
+        outcome.median(|run| run.rss_freed_kib as f64)?,
+        outcome.of_server(|server| server.after_3s_kib)?,
+        outcome.of_server(|server| server.after_10s_kib)?,
+    ];
+    let live = match outcome.of_server(|server| server.live_kib)? {
+        ..103.0 => String::new(),
+        live => format!(" + {:.1}", live / 1024.0),
+    };
+    Some(stages.map(|kib| format!("{:.1}", kib / 1024.0)).join(" → ") + &live)
+}
+
+fn above_live(outcome: &Outcome) -> Option<String> {
+    let (above, allowed) = outcome.above_live_kib()?;
+    let mark = if above > allowed { "!" } else { "" };
+    Some(format!("{:.1} of {:.1}{mark}", above / 1024.0, allowed / 1024.0))
 }
 
 /// What the comparison of memory says beside sizes: the price, and rows with figures of their own.

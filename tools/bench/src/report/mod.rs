@@ -6,7 +6,7 @@ mod plot;
 use crate::{
     results::{Clock, Outcome, Results, Row},
     statistics::{Ratio, geometric_mean, median},
-    table::{duration, freed, kernel_work, mebibytes},
+    table::{duration, freed, has_stages, kernel_work, mebibytes, server_stages},
 };
 use charts::{cost_curves, drifts, frontier, latencies, memory_courses, ratios};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -110,7 +110,8 @@ fn memory_table(results: &Results) -> Markup {
                 h2 { "Memory, row by row" }
                 p {
                     "Peak resident memory in MiB. Below it: what is left above the start when all is freed → after idle seconds "
-                    "→ after malloc_trim, where the allocator has one; page faults, system time."
+                    "→ after malloc_trim, where the allocator has one (of servers: when ready → when the load is gone → 3 s → 10 s later, "
+                    "+ what is live); page faults, system time."
                 }
                 div.wide { table {
                     thead { tr { th {} @for candidate in &results.candidates { th { (candidate.name) } } } }
@@ -124,7 +125,8 @@ fn memory_table(results: &Results) -> Markup {
                                         span.best[best == Some(index)] {
                                             (peak(outcome).map_or("–".to_owned(), mebibytes))
                                         }
-                                        @if row.workload != "program" { br; (freed(outcome).unwrap_or_default()) }
+                                        @if has_stages(row) { br; (freed(outcome).unwrap_or_default()) }
+                                        @if let Some(stages) = server_stages(outcome) { br; (stages) }
                                         br; (kernel_work(outcome).unwrap_or_default())
                                     }
                                 }
