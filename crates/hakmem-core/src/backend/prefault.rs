@@ -12,7 +12,7 @@ use hakmem_os::vm;
 
 /// What is mapped, divided by this and by the number of heaps, is the most for one call: each heap has spans that are
 /// resident before they are used.
-const PART: usize = 256;
+const MAPPED_PER_CALL: usize = 256;
 /// The least for one call. A call for less costs as much as the page faults that it saves.
 const LEAST: usize = 4 * SLAB;
 
@@ -25,7 +25,7 @@ pub fn slabs() -> usize {
 /// Returns the bytes for one call: a power of two that grows with what is mapped, or 0 where that would be less than
 /// [`LEAST`].
 fn batch(mapped: usize, most: usize) -> usize {
-    let bytes = most.min(mapped / PART);
+    let bytes = most.min(mapped / MAPPED_PER_CALL);
     if bytes < LEAST { 0 } else { 1 << bytes.ilog2() }
 }
 

@@ -12,9 +12,9 @@
 //! | the medium cache of a vanished thread | intact or half changed | releases its blocks, which it finds by the page map |
 //! | slabs | claimed, and not yet used or not yet released | releases those that hold nothing: `segment::after_fork_in_child` |
 //! | the bitmaps of segments with room | older than the segment's word | publishes again |
-//! | kept mappings | out of their slots, held by a vanished thread | puts them back: `large_cache::after_fork_in_child` |
+//! | cached mappings | out of their slots, held by a vanished thread | puts them back: `large_cache::after_fork_in_child` |
 //! | a span whose holes are being opened | unfinished | finishes it |
-//! | sums (footprint, dirty slabs, kept bytes, bought spans, owned heaps) | different from what they sum up | computes them again |
+//! | sums (memory accounting, dirty slabs, cached bytes, bought spans, owned heaps) | different from what they sum up | computes them again |
 //! | the purge lock, the lock of the policy, the wake-up word, the scavenger | held by a vanished thread | frees them; the scavenger starts again when it is needed |
 //!
 //! The child cannot recover everything. For each vanished thread, these stay lost:
@@ -29,9 +29,9 @@
 //!
 //! A signal handler may interrupt a slow path of its own thread and fork; in the child that slow path continues when
 //! the handler returns. So the child does not touch state that the slow path may be using: the thread's heap; a heap
-//! that it adopts or borrows, which names the thread's slot; the pool, the slabs, the kept mappings and the sums. All
+//! that it adopts or borrows, which names the thread's slot; the pool, the slabs, the cached mappings and the sums. All
 //! of these are intact except for what vanished threads held, and in such a child this stays lost too: for each
-//! vanished thread the slabs of one claim, or those of one segment if it was purging, one or two kept mappings, a heap
+//! vanished thread the slabs of one claim, or those of one segment if it was purging, one or two cached mappings, a heap
 //! of the pool, the spans whose holes it was opening (16), and what it had not yet added to a sum.
 //!
 //! No lock is held across a fork, and no handler is registered for the parent.

@@ -53,7 +53,7 @@ struct Sizes {
 
 /// The sizes of each class. An entry is as large as a bin, so a bin's distance from the anchor is also the distance of
 /// its class's entry from the end of this table. The class of 16 bytes also serves smaller sizes that C++ asks for.
-static SIZES: [Sizes; CLASSES] = {
+static SIZES_OF_CLASS: [Sizes; CLASSES] = {
     let mut sizes = [const { Sizes { least: 0, more: 0 } }; CLASSES];
     let mut class = 0;
     while class < CLASSES {
@@ -68,7 +68,7 @@ const _: () = assert!(size_of::<Sizes>() == size_of::<Bin>());
 /// Whether the class whose bin lies at `distance` serves `size`.
 #[inline(always)]
 fn serves(distance: usize, size: usize) -> bool {
-    let sizes = SIZES.as_ptr_range().end.wrapping_byte_add(distance);
+    let sizes = SIZES_OF_CLASS.as_ptr_range().end.wrapping_byte_add(distance);
     // SAFETY: the callers pass the distance of a bin, so the entry is in the table.
     let sizes = unsafe { &*sizes };
     size.wrapping_sub(sizes.least) <= sizes.more

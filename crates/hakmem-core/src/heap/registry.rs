@@ -14,7 +14,7 @@ use hakmem_os::atomic::{
 };
 
 static POOL: Stack<Heap> = Stack::new();
-static NEWEST: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
+static NEWEST_HEAP: AtomicPtr<Heap> = AtomicPtr::new(ptr::null_mut());
 /// Number of heaps that threads own.
 static OWNED: AtomicUsize = AtomicUsize::new(0);
 
@@ -29,12 +29,12 @@ pub(super) fn make() -> Option<&'static Heap> {
 
 /// Puts a new heap into the list of all heaps.
 pub(super) fn add(heap: &'static Heap) {
-    let mut newest = NEWEST.load(Acquire);
+    let mut newest = NEWEST_HEAP.load(Acquire);
     loop {
         heap.older.store(newest, Relaxed);
         // Release: pairs with the Acquire load in `Heap::all`, so a thread that finds the heap in the list sees its
         // fields.
-        match NEWEST.compare_exchange(newest, ptr::from_ref(heap).cast_mut(), AcqRel, Acquire) {
+        match NEWEST_HEAP.compare_exchange(newest, ptr::from_ref(heap).cast_mut(), AcqRel, Acquire) {
             Ok(_) => return,
             Err(now) => newest = now,
         }
@@ -80,7 +80,7 @@ pub(crate) fn owned() -> usize {
 impl Heap {
     /// Iterates over all heaps that were ever made, latest first.
     pub fn all() -> impl Iterator<Item = &'static Heap> {
-        let mut at = NEWEST.load(Acquire);
+        let mut at = NEWEST_HEAP.load(Acquire);
         core::iter::from_fn(move || {
             // SAFETY: the pointer is null or that of a heap, which is never unmapped.
             let heap = unsafe { at.as_ref() }?;

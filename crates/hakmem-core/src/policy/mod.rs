@@ -19,13 +19,13 @@ pub use settings::{
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-static DEFAULT: Snapshot = Snapshot::DEFAULT;
-static CURRENT: AtomicPtr<Snapshot> = AtomicPtr::new(&raw const DEFAULT as *mut Snapshot);
+static DEFAULT_SNAPSHOT: Snapshot = Snapshot::DEFAULT;
+static CURRENT: AtomicPtr<Snapshot> = AtomicPtr::new(&raw const DEFAULT_SNAPSHOT as *mut Snapshot);
 
 /// The snapshot in force. It costs one load, and only slow paths read it.
 #[inline]
 pub fn current() -> &'static Snapshot {
-    // SAFETY: `CURRENT` points to `DEFAULT` or to the `&'static` snapshot of a `publish`.
+    // SAFETY: `CURRENT` points to `DEFAULT_SNAPSHOT` or to the `&'static` snapshot of a `publish`.
     // Acquire pairs with Release in `publish`: the contents of the snapshot are seen.
     unsafe { &*CURRENT.load(Ordering::Acquire) }
 }

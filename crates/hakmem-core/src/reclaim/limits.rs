@@ -266,9 +266,9 @@ struct Registered {
     older: Option<&'static Registered>,
 }
 
-static REGISTERED: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
+static CURRENT_RECORD: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
 /// The list of all records, latest first, so that a pair that is registered again takes no new memory.
-static NEWEST: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
+static NEWEST_RECORD: AtomicPtr<Registered> = AtomicPtr::new(ptr::null_mut());
 /// The number of the process in which a call of the program's function is under way, 0 for none. A child forked during
 /// a call has another number, so it may call.
 static NOTIFYING: AtomicU32 = AtomicU32::new(0);
@@ -282,7 +282,7 @@ static NOTIFYING: AtomicU32 = AtomicU32::new(0);
 pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
     let argument = argument as usize;
     // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
-    let newest = unsafe { NEWEST.load(Acquire).as_ref() };
+    let newest = unsafe { NEWEST_RECORD.load(Acquire).as_ref() };
     let same = |record: &&Registered| {
         record.argument == argument && record.call.map(|it| it as usize) == call.map(|it| it as usize)
     };
@@ -293,7 +293,7 @@ pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
         placed()
     };
     let Some(record) = known.or_else(placed).or_else(placed_after_release) else { return false };
-    REGISTERED.store(ptr::from_ref(record).cast_mut(), Release);
+    CURRENT_RECORD.store(ptr::from_ref(record).cast_mut(), Release);
     true
 }
 
@@ -301,7 +301,7 @@ fn remember(call: Option<Call>, argument: usize, older: Option<&'static Register
     let record = metadata::place(Registered { call, argument, older })?;
     // A record that another thread adds at the same time may drop out of the list. Its pair takes memory again if it is
     // registered again.
-    NEWEST.store(ptr::from_ref(record).cast_mut(), Release);
+    NEWEST_RECORD.store(ptr::from_ref(record).cast_mut(), Release);
     Some(record)
 }
 
@@ -328,7 +328,7 @@ pub fn notify_of_failure(at_limit: bool) -> bool {
 /// it was called. Keeps `errno`.
 fn call(limit: usize) -> bool {
     // SAFETY: the pointer is null or that of a record from `metadata`, which is never unmapped.
-    let Some(record) = (unsafe { REGISTERED.load(Acquire).as_ref() }) else { return false };
+    let Some(record) = (unsafe { CURRENT_RECORD.load(Acquire).as_ref() }) else { return false };
     let Some(call) = record.call else { return false };
     let (own, telling) = (process::id(), NOTIFYING.load(Relaxed));
     if telling == own || NOTIFYING.compare_exchange(telling, own, AcqRel, Relaxed).is_err() {

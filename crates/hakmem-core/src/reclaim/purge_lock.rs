@@ -12,7 +12,7 @@ use hakmem_os::futex;
 
 /// The longest wait for the lock. In a signal handler this thread itself may hold the lock, so an unlimited wait could
 /// not end.
-const LONGEST_WAIT_MS: u64 = 1000;
+const LOCK_WAIT_MS: u64 = 1000;
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
@@ -26,7 +26,7 @@ pub fn take() -> Option<PurgeLock> {
 
 /// Waits for the lock; `None` if the wait took too long.
 pub fn wait() -> Option<PurgeLock> {
-    (0..LONGEST_WAIT_MS).find_map(|_| {
+    (0..LOCK_WAIT_MS).find_map(|_| {
         take().or_else(|| {
             futex::doze(&TAKEN, 1, Some(1));
             None

@@ -7,7 +7,7 @@ use hakmem_os::atomic::{
 };
 
 /// Bytes of all mappings that have a descriptor.
-pub(super) static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+pub(super) static LARGE_MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of the mappings that are cached or that the kernel refused to unmap.
 pub(super) static CACHED_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// The most bytes that were in use at one time. Each purge pass lowers it.
@@ -25,12 +25,12 @@ pub struct Extent {
 /// Returns what large blocks hold.
 pub fn extent() -> Extent {
     // `SeqCst` pairs with the change in `slots::put_in_slot`: the scavenger announces that it sleeps, then reads this sum.
-    Extent { mapped: MAPPED_BYTES.load(Relaxed), cached: CACHED_BYTES.load(SeqCst) }
+    Extent { mapped: LARGE_MAPPED_BYTES.load(Relaxed), cached: CACHED_BYTES.load(SeqCst) }
 }
 
 /// Returns the bytes that the program has as blocks.
 pub(super) fn live() -> usize {
-    MAPPED_BYTES.load(Relaxed).saturating_sub(CACHED_BYTES.load(Relaxed))
+    LARGE_MAPPED_BYTES.load(Relaxed).saturating_sub(CACHED_BYTES.load(Relaxed))
 }
 
 /// Notes that a block became live.
@@ -40,13 +40,13 @@ pub fn note_live() {
 
 /// Notes that `bytes` were mapped. The caller has charged them already.
 pub fn note_mapped(bytes: usize) {
-    MAPPED_BYTES.fetch_add(bytes, Relaxed);
+    LARGE_MAPPED_BYTES.fetch_add(bytes, Relaxed);
     accounting::add_mapped(bytes);
 }
 
 /// Notes that `bytes` were unmapped, and uncharges them.
 pub(super) fn note_unmapped(bytes: usize) {
-    MAPPED_BYTES.fetch_sub(bytes, Relaxed);
+    LARGE_MAPPED_BYTES.fetch_sub(bytes, Relaxed);
     accounting::sub_mapped(bytes);
     accounting::uncharge(bytes);
 }

@@ -72,9 +72,9 @@ pub(super) const MIXED: usize = 0;
 static LAST_ORIGIN: AtomicUsize = AtomicUsize::new(MIXED);
 
 /// Descriptors without a mapping.
-pub(super) static SPARE: Stack<Mapping> = Stack::new();
+pub(super) static SPARE_MAPPINGS: Stack<Mapping> = Stack::new();
 /// The descriptor that was made last.
-static NEWEST: AtomicPtr<Mapping> = AtomicPtr::new(ptr::null_mut());
+static NEWEST_MAPPING: AtomicPtr<Mapping> = AtomicPtr::new(ptr::null_mut());
 
 pub(super) fn new_origin() -> usize {
     LAST_ORIGIN.fetch_add(1, Relaxed) + 1
@@ -83,7 +83,8 @@ pub(super) fn new_origin() -> usize {
 /// Returns a descriptor without a mapping; `None` when the system has no memory.
 pub fn new_descriptor() -> Option<&'static Mapping> {
     // SAFETY: the fields are atomics, for which zero is valid.
-    let mapping = SPARE.pop().or_else(|| unsafe { metadata::make::<Mapping>() }.inspect(|made| add_to_all(made)))?;
+    let mapping =
+        SPARE_MAPPINGS.pop().or_else(|| unsafe { metadata::make::<Mapping>() }.inspect(|made| add_to_all(made)))?;
     mapping.origin.store(new_origin(), Relaxed);
     mapping.immovable.store(false, Relaxed);
     Some(mapping)
@@ -92,15 +93,15 @@ pub fn new_descriptor() -> Option<&'static Mapping> {
 /// Returns a descriptor that describes no mapping any more.
 pub fn free_descriptor(mapping: &'static Mapping) {
     mapping.set_phase(Phase::Spare);
-    SPARE.push(mapping);
+    SPARE_MAPPINGS.push(mapping);
 }
 
 /// Adds a new descriptor to the list of all.
 fn add_to_all(mapping: &'static Mapping) {
-    let mut newest = NEWEST.load(Acquire);
+    let mut newest = NEWEST_MAPPING.load(Acquire);
     loop {
         mapping.older.store(newest, Relaxed);
-        match NEWEST.compare_exchange(newest, ptr::from_ref(mapping).cast_mut(), AcqRel, Acquire) {
+        match NEWEST_MAPPING.compare_exchange(newest, ptr::from_ref(mapping).cast_mut(), AcqRel, Acquire) {
             Ok(_) => return,
             Err(now) => newest = now,
         }
@@ -109,7 +110,7 @@ fn add_to_all(mapping: &'static Mapping) {
 
 /// Returns every descriptor that was ever made, the latest first.
 pub(super) fn all() -> impl Iterator<Item = &'static Mapping> {
-    let mut at = NEWEST.load(Acquire);
+    let mut at = NEWEST_MAPPING.load(Acquire);
     core::iter::from_fn(move || {
         // SAFETY: null or a descriptor, which is never unmapped.
         let mapping = unsafe { at.as_ref() }?;

@@ -3,8 +3,8 @@
 //! # Safety
 //! What is read of a mapping in a slot is a hint: it is checked again once this thread has taken the mapping out.
 
-use super::extent::{CACHED_BYTES, MAPPED_BYTES, PEAK, live};
-use super::mapping::{MIXED, Mapping, Phase, SPARE, new_descriptor};
+use super::extent::{CACHED_BYTES, LARGE_MAPPED_BYTES, PEAK, live};
+use super::mapping::{MIXED, Mapping, Phase, SPARE_MAPPINGS, new_descriptor};
 use super::slots::{SLOTS, look_at, put_in_slot, take_out};
 use super::unmap::{LAST_UNMAP_REFUSED, cache_or_unmap, unmap_or_cache};
 use crate::base::sizes::SLAB;
@@ -112,7 +112,7 @@ fn join_neighbours(any_origin: bool) -> bool {
             if next.origin.load(Relaxed) != mapping.origin.load(Relaxed) {
                 mapping.origin.store(MIXED, Relaxed);
             }
-            SPARE.push(next);
+            SPARE_MAPPINGS.push(next);
             any = true;
         }
         cache_or_unmap(mapping);
@@ -139,7 +139,7 @@ fn grow_largest(bytes: usize) -> Option<&'static Mapping> {
 pub fn unmap_excess(bytes: usize) {
     let most = PEAK.load(Relaxed).max(live() + bytes);
     while CACHED_BYTES.load(Relaxed) != 0
-        && MAPPED_BYTES.load(Relaxed) + bytes > most + most / 8
+        && LARGE_MAPPED_BYTES.load(Relaxed) + bytes > most + most / 8
         && let Some(mapping) = take_lowest(|mapping| Some(usize::MAX - mapping.age.load(Relaxed)))
         && unmap_or_cache(mapping) != 0
     {}

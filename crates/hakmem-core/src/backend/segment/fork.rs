@@ -1,7 +1,7 @@
 //! Segments in a child process just forked: repairs what other threads of the parent were doing to them.
 
 use super::descriptor::Segment;
-use super::registry::{SPARE, all};
+use super::registry::{SPARE_SEGMENTS, all};
 use super::state::{clear, mask};
 use crate::backend::availability;
 use crate::backend::span::Span;
@@ -17,7 +17,7 @@ use core::sync::atomic::Ordering::Relaxed;
 /// without a segment are reused.
 pub fn after_fork_in_child(in_slow_path: bool, is_cached: impl Fn(&Span) -> bool) {
     if !in_slow_path {
-        SPARE.reset();
+        SPARE_SEGMENTS.reset();
         all().for_each(|segment| segment.repair(&is_cached));
     }
     for segment in all() {
@@ -33,7 +33,7 @@ impl Segment {
         } else {
             // A thread may have been mapping or unmapping this segment; that range of addresses is lost.
             self.state.store(0, Relaxed);
-            SPARE.push(self);
+            SPARE_SEGMENTS.push(self);
         }
     }
 

@@ -5,8 +5,8 @@
 //! The thread that claimed slabs owns their memory until it releases them.
 
 use super::descriptor::{Run, Segment};
-use super::registry::{self, SPARE};
-use super::state::{ALL, State, clear, highest, mask};
+use super::registry::{self, SPARE_SEGMENTS};
+use super::state::{EVERY_SLAB, State, clear, highest, mask};
 use crate::backend::availability;
 use crate::backend::huge_pages;
 use crate::backend::purge::Purge;
@@ -32,7 +32,7 @@ pub fn map(slabs: usize) -> Option<Run> {
 }
 
 fn map_accounted(slabs: usize) -> Option<Run> {
-    let segment = match SPARE.pop() {
+    let segment = match SPARE_SEGMENTS.pop() {
         Some(segment) => segment,
         // SAFETY: the fields are atomics and cells of numbers and pointers, for which zero is valid. A zero state has
         // nothing free.
@@ -40,18 +40,18 @@ fn map_accounted(slabs: usize) -> Option<Run> {
     };
     if segment.index.load(Relaxed) == 0 && !registry::register(segment) {
         // It gets its number when the system has memory for the registry again.
-        SPARE.push(segment);
+        SPARE_SEGMENTS.push(segment);
         return None;
     }
     let base = vm::map_aligned(SEGMENT, SEGMENT);
     if base == 0 {
-        SPARE.push(segment);
+        SPARE_SEGMENTS.push(segment);
         return None;
     }
     if !page_map::cover(base, SEGMENT) {
         // SAFETY: mapped just now, and no other thread knows of it.
         unsafe { vm::unmap(base, SEGMENT) };
-        SPARE.push(segment);
+        SPARE_SEGMENTS.push(segment);
         return None;
     }
     segment.base.store(base, Relaxed);
@@ -71,7 +71,7 @@ fn map_accounted(slabs: usize) -> Option<Run> {
     // From here on another thread may claim slabs by an outdated hint to this descriptor, from the segment that it
     // described before. The load in `claim_chosen` pairs with this exchange, so that thread finds the base and all else
     // that was stored above. It is an exchange, not a store, for the reason that `availability::publish` gives.
-    segment.state.swap(State { free: ALL & !mask(0, slabs), dirty: 0 }.pack(), SeqCst);
+    segment.state.swap(State { free: EVERY_SLAB & !mask(0, slabs), dirty: 0 }.pack(), SeqCst);
     segment.publish();
     Some(Run { segment, first: 0, slabs, zero: true, resident: false })
 }
@@ -93,19 +93,19 @@ impl Segment {
     /// system.
     pub fn purge(&'static self, which: Purge) -> usize {
         let (old, most) = match which {
-            Purge::All => (ALL, SLABS),
+            Purge::All => (EVERY_SLAB, SLABS),
             Purge::Aged => (self.dirty_at_last_pass.load(Relaxed), SLABS),
             // A huge page is not split for memory that may be needed again soon.
-            Purge::Bytes(bytes) => (ALL, if self.is_huge() { 0 } else { bytes / SLAB }),
+            Purge::Bytes(bytes) => (EVERY_SLAB, if self.is_huge() { 0 } else { bytes / SLAB }),
         };
         let claimed = self.claim_chosen(|state| {
             let aged = highest(state.dirty & old, most);
             // All slabs are free, and all dirty ones are due: claim the clean ones too and unmap the segment.
-            let whole = state.free == ALL && aged == state.dirty;
+            let whole = state.free == EVERY_SLAB && aged == state.dirty;
             // A huge page is not split for a few slabs.
             let little = which != Purge::All && self.is_huge() && (aged.count_ones() as usize) < huge_pages::SPLIT_FOR;
             let wanted = if whole {
-                ALL
+                EVERY_SLAB
             } else if little {
                 0
             } else {
@@ -136,14 +136,14 @@ impl Segment {
             availability::note_unmapped();
             let bytes = taken.dirty.count_ones() as usize * SLAB;
             accounting::uncharge(bytes);
-            SPARE.push(self);
+            SPARE_SEGMENTS.push(self);
             return bytes;
         }
         // The kernel refused (too many mappings, say). The segment is as before.
         page_map::set_segment(base, ptr::from_ref(self) as usize);
         page_map::set(base, SLABS, page_map::FREED);
         self.release(taken.dirty, true);
-        self.release(ALL & !taken.dirty, false);
+        self.release(EVERY_SLAB & !taken.dirty, false);
         0
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn a_claimed_run_cannot_be_claimed_again_until_released() {
         let whole = map(3).expect("memory");
         let segment = whole.segment;
-        assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
+        assert_eq!(segment.state(), State { free: EVERY_SLAB & !0b111, dirty: 0 });
         let run = segment.claim_at(3, 5).expect("free");
         assert!(run.zero && segment.claim_at(7, 1).is_none());
         run.release();
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(segment.purge(Purge::Bytes(SLAB)), SLAB);
         assert_eq!(segment.state().dirty, 0b0111_1000, "the last slab was purged");
         assert_eq!(segment.purge(Purge::Aged), 4 * SLAB);
-        assert_eq!(segment.state(), State { free: ALL & !0b111, dirty: 0 });
+        assert_eq!(segment.state(), State { free: EVERY_SLAB & !0b111, dirty: 0 });
         whole.release();
         assert_eq!(segment.purge(Purge::All), 3 * SLAB, "an empty segment is unmapped");
         assert_eq!(segment.state(), State { free: 0, dirty: 0 });

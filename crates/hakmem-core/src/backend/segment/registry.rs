@@ -24,7 +24,7 @@ static REGISTRY: [AtomicPtr<Chapter>; availability::SEGMENTS / CHAPTER] =
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// Descriptors without a segment.
-pub(super) static SPARE: Stack<Segment> = Stack::new();
+pub(super) static SPARE_SEGMENTS: Stack<Segment> = Stack::new();
 
 /// Gives a new descriptor its number; false when all numbers are used, or the system has no memory.
 pub(super) fn register(segment: &'static Segment) -> bool {

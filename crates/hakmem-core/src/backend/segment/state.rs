@@ -22,7 +22,7 @@ impl State {
 }
 
 /// Every slab.
-pub(super) const ALL: u32 = u32::MAX;
+pub(super) const EVERY_SLAB: u32 = u32::MAX;
 
 /// Clears the bits of slabs that the caller has claimed; returns the bits before. Most often there is nothing to clear.
 pub(super) fn clear(bits: &AtomicU32, claimed: u32) -> u32 {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn runs_of_slabs_are_found() {
-        for bits in [0, 1, 0b1011_0111, 0xF0F0_00FF, ALL, 0x8000_0001, 0x7FFF_FFFE] {
+        for bits in [0, 1, 0b1011_0111, 0xF0F0_00FF, EVERY_SLAB, 0x8000_0001, 0x7FFF_FFFE] {
             for slabs in 1..=32 {
                 let expected = (0..=32 - slabs).find(|first| bits & mask(*first, slabs) == mask(*first, slabs));
                 assert_eq!(find_run(bits, slabs), expected, "{slabs} in {bits:b}");

@@ -24,8 +24,8 @@ pub(super) const BITS: usize = u64::BITS as usize;
 struct Line<const WORDS: usize>([AtomicU64; WORDS]);
 
 /// The numbers of words that are made, each for spans of up to 64 times as many blocks.
-const SIZES: [usize; 5] = [8, 16, 32, 64, 128];
-const _: () = assert!(MOST_BLOCKS <= SIZES[SIZES.len() - 1] * BITS);
+const WORD_COUNTS: [usize; 5] = [8, 16, 32, 64, 128];
+const _: () = assert!(MOST_BLOCKS <= WORD_COUNTS[WORD_COUNTS.len() - 1] * BITS);
 
 /// The marks of one span. All fields zero means that it has none.
 #[repr(C)]
@@ -46,7 +46,7 @@ impl Marks {
     pub fn start(&self, blocks: usize) {
         let words = blocks.div_ceil(BITS);
         if words > self.made.get() as usize {
-            let (first, made) = match SIZES.into_iter().find(|size| words <= *size) {
+            let (first, made) = match WORD_COUNTS.into_iter().find(|size| words <= *size) {
                 Some(8) => (make::<8>(), 8),
                 Some(16) => (make::<16>(), 16),
                 Some(32) => (make::<32>(), 32),
