@@ -22,13 +22,13 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
         Some(bytes) => heap::allocate_zeroed(bytes).cast(),
-        None => overflow(),
+        None => no_memory(),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C" fn overflow() -> *mut c_void {
+extern "C" fn no_memory() -> *mut c_void {
     set_enomem();
     ptr::null_mut()
 }
@@ -82,7 +82,7 @@ fn realloc_unknown(block: *mut c_void, size: usize) -> *mut c_void {
         return resized.cast();
     }
     heap::report_misuse("realloc", block.cast());
-    overflow()
+    no_memory()
 }
 
 /// `reallocarray`: `realloc` with a check for overflow.
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: us
     match count.checked_mul(size) {
         // SAFETY: the caller has the obligations that this function's `Safety` section states.
         Some(bytes) => unsafe { realloc(block, bytes) },
-        None => overflow(),
+        None => no_memory(),
     }
 }
 
@@ -149,7 +149,7 @@ pub extern "C" fn valloc(size: usize) -> *mut c_void {
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     match size.max(1).checked_next_multiple_of(PAGE) {
         Some(size) => heap::allocate_aligned(size, PAGE).cast(),
-        None => overflow(),
+        None => no_memory(),
     }
 }
 

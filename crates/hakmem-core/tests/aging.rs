@@ -49,7 +49,7 @@ fn shuffle(items: &mut [usize]) {
 fn pass(memory: &Memory, size: usize) {
     clock::turn(policy::current().decay_ms);
     reclaim::answer(demand::TIME);
-    scavenger::take_from(Some(memory), false);
+    scavenger::empty_idle_heaps(Some(memory), false);
     for _ in 0..5 {
         free(allocate(size));
     }

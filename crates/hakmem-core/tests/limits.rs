@@ -181,7 +181,7 @@ fn the_system_is_asked_when_its_answer_may_have_changed() {
     // A process that was small for a while has forgotten what it read.
     free(&mut blocks, 0);
     heap::collect();
-    purge::everything();
+    purge::purge_everything();
     assert!(accounting::used() < limits::LARGE_PROCESS && !looks_after(1000), "a small process looks");
     while accounting::used() < 65 * MIB {
         assert!(add(&mut blocks, 2 * MIB));

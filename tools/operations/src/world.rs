@@ -326,7 +326,7 @@ fn give_back(what: Big) {
             heap::trim();
         }
         Big::All => {
-            purge::everything();
+            purge::purge_everything();
         }
         Big::Aged => {
             if let Some(_turn) = purge_lock::take() {
@@ -339,7 +339,7 @@ fn give_back(what: Big) {
                 if reclaim::answer_holding(&lock, demand::TIME) {
                     heap::open_holes(false);
                 }
-                scavenger::take_from(MEMORY.get_or_init(Memory::open).as_ref(), false);
+                scavenger::empty_idle_heaps(MEMORY.get_or_init(Memory::open).as_ref(), false);
             }
         }
         Big::Gaps => heap::open_holes(true),

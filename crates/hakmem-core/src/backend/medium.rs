@@ -3,7 +3,7 @@
 //! # Safety
 //! The descriptor belongs to the thread that holds the block.
 
-use crate::backend::segment::{self, Run};
+use crate::backend::segment::{self, Claim};
 use crate::backend::slabs;
 use crate::backend::span::Span;
 use crate::base::sizes::{SLAB, SLABS, SMALL_MAX};
@@ -61,7 +61,7 @@ pub fn mark_live(span: &'static Span, size: usize) {
 /// Releases the slabs of a live or a cached block.
 pub fn release(span: &'static Span) {
     page_map::set(span.base(), 1, page_map::FREED);
-    if let Some(run) = Run::of(span) {
+    if let Some(run) = Claim::of(span) {
         run.release_marked();
     }
 }
@@ -69,7 +69,7 @@ pub fn release(span: &'static Span) {
 /// Resizes the block at `address` in place; `None` means that it stays as it was.
 pub fn resize(address: usize, size: usize) -> Option<usize> {
     let span = at(address)?;
-    let run = Run::of(span)?;
+    let run = Claim::of(span)?;
     let (wanted, bytes) = (slabs_for(size), bytes_for(size));
     // At every moment the bytes of the block lie within its slabs, and the slabs are claimed for it: a child process
     // forked in between finds it consistent.
@@ -78,7 +78,7 @@ pub fn resize(address: usize, size: usize) -> Option<usize> {
         compiler_fence(Release);
         span.set_slabs(wanted);
         compiler_fence(Release);
-        Run { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
+        Claim { first: run.first + wanted, slabs: run.slabs - wanted, ..run }.release();
     } else {
         if wanted > run.slabs {
             run.segment.claim_at(run.first + run.slabs, wanted - run.slabs)?;

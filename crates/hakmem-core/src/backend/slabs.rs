@@ -5,7 +5,7 @@
 
 use crate::backend::availability;
 use crate::backend::purge::Purge;
-use crate::backend::segment::{self, Run, Segment};
+use crate::backend::segment::{self, Claim, Segment};
 use crate::base::sizes::{SEGMENT, SLAB, SLABS};
 
 /// How many segments are tried where the bitmap does not promise enough slabs in a row.
@@ -25,7 +25,7 @@ pub struct Extent {
 }
 
 /// Claims `slabs` slabs in a row: dirty ones first, then any; where no segment has room, maps a new one.
-pub fn claim(slabs: usize) -> Option<Run> {
+pub fn claim(slabs: usize) -> Option<Claim> {
     let (certain, possible) = (availability::level_for(slabs), slabs.ilog2() as usize);
     claim_among([availability::DIRTY, certain], slabs, TRIES)
         .or_else(|| (certain != possible).then(|| claim_among([availability::DIRTY, possible], slabs, TRIES)).flatten())
@@ -34,7 +34,7 @@ pub fn claim(slabs: usize) -> Option<Run> {
         .or_else(|| segment::map(slabs))
 }
 
-fn claim_among(levels: [usize; 2], slabs: usize, tries: usize) -> Option<Run> {
+fn claim_among(levels: [usize; 2], slabs: usize, tries: usize) -> Option<Claim> {
     let candidates = availability::candidates(levels, segment::last_number()).take(tries);
     candidates.filter_map(segment::number).find_map(|segment| segment.claim(slabs))
 }

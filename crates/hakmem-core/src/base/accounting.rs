@@ -162,11 +162,11 @@ pub fn set_limits(soft: usize, hard: usize) {
     HARD.store(hard, Relaxed);
     SOFT.store(soft, Relaxed);
     ABOVE_SOFT.store(false, Relaxed);
-    is_above();
+    check_soft_limit();
 }
 
 /// Whether `used` is above the soft limit. If it is not, the next crossing counts again.
-pub fn is_above() -> bool {
+pub fn check_soft_limit() -> bool {
     if used() > SOFT.load(Relaxed) {
         note_above();
         return true;

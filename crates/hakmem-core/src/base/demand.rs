@@ -16,12 +16,12 @@ pub const NEW_PEAK: u32 = 2;
 /// Several slow paths ran since the clock was last read: the next pass may be due.
 pub const TIME: u32 = 4;
 /// Much memory became free at once.
-pub const IDLE: u32 = 8;
+pub const EXCESS: u32 = 8;
 /// A thread ended and left free memory in its heap.
 pub const THREAD_ENDED: u32 = 16;
 
 /// The bits that may be answered at the end of a free, where the program's own function must not be called.
-pub const QUIET: u32 = NEW_PEAK | TIME | IDLE | THREAD_ENDED;
+pub const QUIET: u32 = NEW_PEAK | TIME | EXCESS | THREAD_ENDED;
 /// All bits.
 pub const ANY: u32 = QUIET | LIMIT;
 

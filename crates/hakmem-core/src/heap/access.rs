@@ -1,7 +1,8 @@
 //! Access to a heap: by its owner in a slow path, or by the thread that holds the heap's lock.
 //!
-//! The lock is a futex in the heap, and the only lock that an allocation can take. No thread makes a system call while
-//! it holds it.
+//! The lock is a futex in the heap. It is the only lock that allocations take, but for the first one of a process, which
+//! registers the exit hook under a lock. No thread makes a system call while it holds a heap's lock, with two exceptions:
+//! the scavenger clears a slot under it, and from the fifth misuse on that is found under one hold, reports are written.
 
 use super::layout::{Heap, Locked, Status};
 use super::notice::Noticed;

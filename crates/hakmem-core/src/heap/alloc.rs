@@ -7,8 +7,8 @@ use super::counters;
 use super::layout::{Big, Bin, EMPTY_HEAP, Heap, offsets};
 use super::lookup::usable_size_of;
 use super::ownership;
-use super::pressure;
 use super::refill;
+use super::slow_path_end;
 use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
@@ -111,7 +111,7 @@ pub(super) fn or_enomem(found: Option<(usize, bool)>) -> *mut u8 {
 /// Allocates a block of `class` from this thread's run, or by a refill. The flag says whether the block is zero.
 #[inline]
 fn supply(class: usize) -> Option<(usize, bool)> {
-    pressure::allocate_or_retry(BLOCK_SIZE[class] as usize, || match Heap::for_slow_path() {
+    slow_path_end::allocate_or_retry(BLOCK_SIZE[class] as usize, || match Heap::for_slow_path() {
         Some(heap) => heap.supply(class),
         None => ownership::borrow(|heap| heap.supply(class)),
     })
@@ -165,7 +165,7 @@ fn allocate_big(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)
     if !has_place(size, align) {
         return None;
     }
-    pressure::allocate_or_retry(size, || allocate_big_once(size, align, zeroed))
+    slow_path_end::allocate_or_retry(size, || allocate_big_once(size, align, zeroed))
 }
 
 fn allocate_big_once(size: usize, align: usize, zeroed: bool) -> Option<(usize, bool)> {

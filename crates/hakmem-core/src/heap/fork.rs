@@ -5,17 +5,17 @@
 //!
 //! | state | may be | the child |
 //! |---|---|---|
-//! | a heap's lanes, remote cache, lists, medium cache | half changed, if it is locked or its owner is in a slow path | never touches it again (`Lost`) |
+//! | a heap's lanes, remote cache, lists | half changed, if it is locked, or its owner is in a slow path or may live on in the child | never touches it again (`Lost`) |
 //! | a bin's counts | off by one, since a fast path commits by the store of the list's head | counts again when it takes the heap from the pool |
 //! | the heap of the thread that forked | half changed by a visitor under the lock | abandons it and takes another |
 //! | the pool | without a heap that a vanished thread was taking | fills it with all intact heaps that have no owner |
-//! | the medium cache of a vanished thread | intact or half changed | releases its blocks, which it finds by the page map |
+//! | the medium cache of a vanished thread | intact or half changed | releases its blocks, which it finds by the page map: `segment::after_fork_in_child` |
 //! | slabs | claimed, and not yet used or not yet released | releases those that hold nothing: `segment::after_fork_in_child` |
 //! | the bitmaps of segments with room | older than the segment's word | publishes again |
 //! | cached mappings | out of their slots, held by a vanished thread | puts them back: `large_cache::after_fork_in_child` |
 //! | a span whose holes are being opened | unfinished | finishes it |
 //! | sums (memory accounting, dirty slabs, cached bytes, bought spans, owned heaps) | different from what they sum up | computes them again |
-//! | the purge lock, the lock of the policy, the wake-up word, the scavenger | held by a vanished thread | frees them; the scavenger starts again when it is needed |
+//! | the purge lock, the lock of the policy, the lock of the exit hook, the wake-up word, the scavenger | held by a vanished thread | frees them; the scavenger starts again when it is needed |
 //!
 //! The child cannot recover everything. For each vanished thread, these stay lost:
 //!
@@ -29,10 +29,11 @@
 //!
 //! A signal handler may interrupt a slow path of its own thread and fork; in the child that slow path continues when
 //! the handler returns. So the child does not touch state that the slow path may be using: the thread's heap; a heap
-//! that it adopts or borrows, which names the thread's slot; the pool, the slabs, the cached mappings and the sums. All
+//! that it adopts or borrows, which names the thread's slot; the slabs, the cached mappings, the lock of the policy, and the
+//! heaps in the pool, to which it adds those of vanished threads. All
 //! of these are intact except for what vanished threads held, and in such a child this stays lost too: for each
 //! vanished thread the slabs of one claim, or those of one segment if it was purging, one or two cached mappings, a heap
-//! of the pool, the spans whose holes it was opening (16), and what it had not yet added to a sum.
+//! of the pool, the blocks of its medium cache, the spans whose holes it was opening (16), and what it had not yet added to a sum.
 //!
 //! No lock is held across a fork, and no handler is registered for the parent.
 //!
@@ -64,7 +65,7 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use hakmem_os::{fork, slot, thread};
 
-/// Repairs a child that was made without fork handlers. Costs one load in any other process.
+/// Repairs a child that was made without fork handlers. Costs two loads in any other process.
 #[inline]
 pub(super) fn repair_if_forked() {
     if fork::is_unsettled() {
@@ -114,7 +115,7 @@ fn repair(mine: Option<&'static Heap>, others_have_ended: bool) {
             let was_pooled = heap.status() == Status::Pooled;
             heap.set_status_in_child(is_mine, others_have_ended);
             if heap.status() == Status::Pooled && !(in_slow_path && was_pooled) {
-                registry::return_to_pool(heap);
+                registry::pool_unowned(heap);
             }
         }
     }

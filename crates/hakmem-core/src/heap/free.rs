@@ -8,8 +8,8 @@ use super::entry::{anchor_in, bin_distance, class_at, class_in, is_small};
 use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse::{self, is_free, report_misuse};
-use super::pressure;
 use super::refill;
+use super::slow_path_end;
 use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
@@ -124,15 +124,15 @@ unsafe fn push(anchor: usize, distance: usize, block: *mut u8) {
     bin.head.store(block as usize, Relaxed);
     // SAFETY: the word is a field of this bin.
     if unsafe { slot::count_down::<{ offset_of!(Bin, frees_left) }>(anchor, distance) } {
-        bin_is_full(anchor, distance);
+        frees_used_up(anchor, distance);
     }
 }
 
 #[inline(never)]
-extern "C" fn bin_is_full(anchor: usize, distance: usize) {
+extern "C" fn frees_used_up(anchor: usize, distance: usize) {
     let (heap, class) = (Heap::at_anchor(anchor), class_at(distance));
     match heap.begin_slow_path() {
-        Some(heap) => heap.overflow(class),
+        Some(heap) => heap.settle_and_make_room(class),
         // A signal handler that interrupted a slow path lets the bin grow; a later slow path settles it.
         None => heap.grant_more(class),
     }
@@ -178,7 +178,7 @@ unsafe extern "C" fn free_cold(block: *mut u8, anchor: usize, distance: usize) {
             if let Some(heap) = heap {
                 heap.tick(refill::TICKS_FOR_BIG);
             }
-            pressure::answer_quiet_demand();
+            slow_path_end::answer_quiet_demand();
         }
         None => {
             if let Some(heap) = heap {

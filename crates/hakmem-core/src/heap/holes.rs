@@ -72,7 +72,7 @@ impl Heap {
         if segment.is_huge() && !everywhere && span.returned_blocks() * 2 < span.capacity() {
             return;
         }
-        let pages = locked.open_holes(span);
+        let pages = locked.begin_holes(span);
         if pages != 0 {
             drop(locked);
             self.purge_holes(&[(span, pages)]);
@@ -113,9 +113,9 @@ impl Heap {
                 let mut sparse = lane.partial.iter().filter(|span| span.is_sparse());
                 let Some(first) = sparse.next() else { break };
                 let mut begun = [(first, 0); SPANS_PER_BATCH];
-                begun[0].1 = locked.open_holes(first);
+                begun[0].1 = locked.begin_holes(first);
                 for (place, span) in begun[1..].iter_mut().zip(sparse) {
-                    *place = (span, locked.open_holes(span));
+                    *place = (span, locked.begin_holes(span));
                 }
                 drop(locked);
                 pages += begun.iter().map(|(_, pages)| pages.count_ones() as usize).sum::<usize>();
@@ -128,7 +128,7 @@ impl Heap {
 impl Locked<'_> {
     /// Begins to open holes in a span of this heap, and returns their pages. The caller releases the lock, purges the
     /// pages, and finishes the opening.
-    fn open_holes(&self, span: &'static Span) -> Pages {
+    fn begin_holes(&self, span: &'static Span) -> Pages {
         OPENINGS.fetch_add(1, Relaxed);
         let pages = span.open_holes();
         if pages == 0 {
@@ -136,6 +136,8 @@ impl Locked<'_> {
         } else {
             let count = pages.count_ones() as usize;
             self.heap.pages_in_holes.add(count as u64);
+            // Before the purge, so that the sums fit the state of the span. If the kernel refuses the purge, as for locked
+            // memory, the pages are not charged again.
             accounting::uncharge(count * PAGE);
             if !span.has_room() {
                 self.heap.lanes[span.class()].partial.remove(span);

@@ -95,7 +95,7 @@ pub(super) fn borrow<T>(operation: impl FnOnce(&Heap) -> Option<T>) -> Option<T>
     let answer = operation(heap);
     heap.busy.store(false, Release);
     heap.slot_address.store(0, Relaxed);
-    registry::return_to_pool(heap);
+    registry::pool_unowned(heap);
     answer
 }
 
@@ -113,7 +113,7 @@ unsafe extern "C" fn on_thread_exit(_anchor: *mut c_void) {
     let released = heap.0;
     drop(heap);
     released.slot_address.store(0, Relaxed);
-    registry::put_into_pool(released);
+    registry::pool_owned(released);
     demand::note(demand::THREAD_ENDED);
     reclaim::answer(demand::take(demand::QUIET));
 }

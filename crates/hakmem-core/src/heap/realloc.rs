@@ -10,7 +10,7 @@ use super::free;
 use super::layout::{BINS_BYTES, Big, Bin, Heap};
 use super::lookup::usable_size_of;
 use super::misuse;
-use super::pressure;
+use super::slow_path_end;
 use super::slow_path_mark::SlowPathMark;
 use crate::backend::large;
 use crate::backend::medium;
@@ -122,6 +122,6 @@ fn resize(entry: usize, address: usize, old: usize, size: usize, align: usize) -
         tally.sub_bytes(old);
     });
     drop((heap, work));
-    pressure::answer_demand();
+    slow_path_end::answer_demand();
     Some(now)
 }

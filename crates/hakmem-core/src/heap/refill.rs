@@ -126,7 +126,7 @@ impl Heap {
     /// empties it if the class has spans that are not bought and the program uses no block of the class.
     #[cold]
     #[inline(never)]
-    pub(super) fn overflow(&self, class: usize) {
+    pub(super) fn settle_and_make_room(&self, class: usize) {
         let lane = &self.lanes[class];
         let frees = self.settle(class);
         self.check_bin_if_due(class, frees);
@@ -176,7 +176,7 @@ impl Heap {
         // When a program turns to other work, much memory becomes free at once, and soon after it frees medium or large
         // blocks.
         if (is_full || length == TICKS_FOR_BIG && decay::has_excess()) && decay::is_due() {
-            demand::note(if is_full { demand::TIME } else { demand::IDLE });
+            demand::note(if is_full { demand::TIME } else { demand::EXCESS });
         }
         if is_full {
             self.age_if_due();

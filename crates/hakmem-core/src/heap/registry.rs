@@ -47,7 +47,7 @@ pub(super) fn take_from_pool() -> Option<&'static Heap> {
 }
 
 /// Puts a heap that was lent for one call back into the pool.
-pub(super) fn return_to_pool(heap: &'static Heap) {
+pub(super) fn pool_unowned(heap: &'static Heap) {
     POOL.push(heap);
 }
 
@@ -57,7 +57,7 @@ pub(super) fn note_owned() {
 }
 
 /// Puts a heap that a thread owned into the pool.
-pub(crate) fn put_into_pool(heap: &'static Heap) {
+pub(crate) fn pool_owned(heap: &'static Heap) {
     OWNED.fetch_sub(1, Relaxed);
     POOL.push(heap);
 }

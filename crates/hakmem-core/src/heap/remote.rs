@@ -61,7 +61,7 @@ impl Heap {
         let size = BLOCK_SIZE[class];
         let Some(heap) = mine else {
             // SAFETY: the block is a chain of one.
-            unsafe { Heap::at_anchor(owner).receive(block, block, 1, size as usize) };
+            unsafe { Heap::at_anchor(owner).push_onto_inbox(block, block, 1, size as usize) };
             return count_stray_free(class);
         };
         let list = &heap.remote_cache[owner / ANCHOR % REMOTE_LISTS];
@@ -120,7 +120,7 @@ impl Heap {
     ///
     /// # Safety
     /// The blocks are free, linked from `first` to `last`, and belong to the sender.
-    unsafe fn receive(&self, first: usize, last: usize, count: usize, bytes: usize) {
+    unsafe fn push_onto_inbox(&self, first: usize, last: usize, count: usize, bytes: usize) {
         let mut head = self.inbox.load(Relaxed);
         loop {
             // SAFETY: `last` belongs to the sender until the exchange.
@@ -186,7 +186,7 @@ impl RemoteList {
             let (count, bytes) = (self.count.replace(0), self.bytes.replace(0));
             let owner = Heap::at_anchor(self.owner.get());
             // SAFETY: `free_remote` built the chain, block by block.
-            unsafe { owner.receive(first, self.last.get(), count as usize, bytes as usize) };
+            unsafe { owner.push_onto_inbox(first, self.last.get(), count as usize, bytes as usize) };
         }
     }
 }

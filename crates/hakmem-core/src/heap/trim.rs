@@ -7,7 +7,7 @@ use super::holes;
 use super::layout::Heap;
 use super::slow_path_mark::SlowPathMark;
 use crate::base::wake_up;
-use crate::reclaim::purge::everything;
+use crate::reclaim::purge::purge_everything;
 use crate::reclaim::purge_lock;
 
 /// Releases all free memory to the system, including the caches of this thread and of waiting threads. Returns whether
@@ -20,7 +20,7 @@ pub fn trim() -> bool {
     let _purge_lock = purge_lock::wait();
     holes::open_holes(true);
     drop(mine);
-    everything()
+    purge_everything()
 }
 
 /// Flushes this thread's heap and the heaps of waiting threads, drains the inboxes of all heaps, and opens holes in all

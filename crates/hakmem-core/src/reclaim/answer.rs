@@ -1,18 +1,19 @@
-//! The only place that answers demands. `base::demand` lists them.
+//! Releases the memory that demands ask for; `base::demand` lists them. `heap::slow_path_end` flushes caches and calls the
+//! program where a limit was reached.
 
 use super::decay::{self, PART_KEPT, PART_KEPT_AT_THREAD_END};
 use super::limits;
-use super::purge::{everything, purge};
+use super::purge::{purge, purge_everything};
 use super::purge_lock::{self, PurgeLock};
 use crate::backend::purge::Purge;
-use crate::base::demand::{IDLE, LIMIT, NEW_PEAK, THREAD_ENDED, TIME};
+use crate::base::demand::{EXCESS, LIMIT, NEW_PEAK, THREAD_ENDED, TIME};
 use hakmem_os::kernel::kernel;
 
-/// Releases the memory that the bits of `demand` ask for. While another thread holds the purge lock only a limit is
-/// answered, since that thread releases the same memory.
+/// Releases the memory that the bits of `demand` ask for. A limit is answered without the purge lock. While another
+/// thread holds that lock nothing else is answered, since that thread releases the same memory.
 pub fn answer(demand: u32) {
     if demand & LIMIT != 0 {
-        everything();
+        purge_everything();
         limits::shorten_caches();
     } else if demand != 0
         && let Some(lock) = purge_lock::take()
@@ -28,7 +29,7 @@ pub fn answer_holding(_lock: &PurgeLock, demand: u32) -> bool {
         // Slabs that were used since the previous peak are likely to be used again, so only aged ones are purged.
         purge(Purge::Aged);
     }
-    if demand & (TIME | IDLE) != 0 {
+    if demand & (TIME | EXCESS) != 0 {
         if decay::pass_is_due(now) {
             decay::note_pass(now);
             limits::enforce();

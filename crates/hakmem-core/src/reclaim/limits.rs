@@ -14,7 +14,7 @@
 //! Records and snapshots come from `metadata` and are never unmapped. The program's function is called as its
 //! registration allows.
 
-use super::purge::everything;
+use super::purge::purge_everything;
 use crate::base::accounting::{self, UNLIMITED};
 use crate::base::demand;
 use crate::base::wake_up;
@@ -145,7 +145,7 @@ pub fn enforce() {
     if reached().is_none() {
         return restore_caches();
     }
-    everything();
+    purge_everything();
     shorten_caches();
     if is_past(&LAST_NOTIFIED, now, READING_INTERVAL_MS) {
         demand::note(demand::LIMIT);
@@ -174,7 +174,7 @@ fn needs_reading(used: usize, used_at_reading: usize, system: &Reading) -> bool 
 
 /// Returns the limit that is reached, 0 for pressure; `None` if none is reached.
 fn reached() -> Option<usize> {
-    if accounting::is_above() {
+    if accounting::check_soft_limit() {
         return Some(accounting::limits().0);
     }
     let system = system();
@@ -289,7 +289,7 @@ pub unsafe fn on_pressure(call: Option<Call>, argument: *mut c_void) -> bool {
     let known = core::iter::successors(newest, |record| record.older).find(same);
     let placed = || remember(call, argument, newest);
     let placed_after_release = || {
-        everything();
+        purge_everything();
         placed()
     };
     let Some(record) = known.or_else(placed).or_else(placed_after_release) else { return false };

@@ -12,7 +12,7 @@ pub fn purge(which: Purge) -> usize {
 }
 
 /// Releases all free memory. Returns whether any was released, even if it was only address space.
-pub fn everything() -> bool {
+pub fn purge_everything() -> bool {
     let mapped = accounting::mapped();
     purge(Purge::All) != 0 || accounting::mapped() < mapped
 }

@@ -1,5 +1,5 @@
-//! The purge lock: one thread at a time releases memory: the scavenger, a thread at the end of a slow path, or a caller
-//! of `malloc_trim`.
+//! The purge lock: one thread at a time makes passes and trims, be it the scavenger, a thread at the end of a slow path, or a
+//! caller of `malloc_trim`. Where a limit is reached or memory is out, memory is released without it.
 //!
 //! A thread that finds the lock taken skips its pass, since the holder makes one. `malloc_trim` waits, since memory
 //! that another thread is purging is still resident until that thread has finished.

@@ -28,7 +28,7 @@
 //! its heap by the third word.
 
 use crate::base::wake_up;
-use crate::heap::{Heap, Status, put_into_pool};
+use crate::heap::{Heap, Status, pool_owned};
 use hakmem_os::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence, glance,
@@ -47,7 +47,7 @@ pub struct Found {
 
 /// Drains every inbox, and empties the heaps of waiting threads: with `all` of all waiting threads, otherwise of those
 /// that neither allocated nor freed since the last call. Called by the scavenger.
-pub fn take_from(memory: Option<&Memory>, all: bool) -> Found {
+pub fn empty_idle_heaps(memory: Option<&Memory>, all: bool) -> Found {
     let mut found = Found::default();
     for heap in Heap::all() {
         heap.drain_if_free();
@@ -168,7 +168,7 @@ impl Heap {
             self.slot_address.store(0, Relaxed);
             self.set_status(Status::Pooled);
         }
-        put_into_pool(self);
+        pool_owned(self);
         true
     }
 }

@@ -13,7 +13,7 @@
 
 mod idle_threads;
 
-pub use idle_threads::{Found, take_from};
+pub use idle_threads::{Found, empty_idle_heaps};
 
 use crate::backend::availability;
 use crate::backend::large_cache;
@@ -88,7 +88,7 @@ extern "C" fn run() -> ! {
         if lock.as_ref().is_some_and(|lock| reclaim::answer_holding(lock, demand::TIME)) {
             heap::open_holes(false);
         }
-        let heaps = idle_threads::take_from(memory.as_ref(), asked.is_some());
+        let heaps = idle_threads::empty_idle_heaps(memory.as_ref(), asked.is_some());
         drop(lock);
         if let Some(number) = asked {
             wake_up::complete_request(number);

@@ -8,7 +8,7 @@ use hakmem_os::model::{explore, spawn};
 use hakmem_os::slot;
 
 fn scavenge() {
-    scavenger::take_from(Memory::open().as_ref(), true);
+    scavenger::empty_idle_heaps(Memory::open().as_ref(), true);
 }
 
 /// Catches: `Relaxed` instead of `AcqRel` where a heap is put into the pool.

@@ -68,7 +68,7 @@ pub fn fill_pool(heaps: usize) {
 /// Checks, while no other thread runs, that every count is right, that `live` blocks are live, and that none is on its
 /// way to its owner.
 pub fn check_heaps(live: u64) {
-    scavenger::take_from(None, false);
+    scavenger::empty_idle_heaps(None, false);
     assert_eq!(debug::validate(), Ok(live));
     let row = stats::row(class_of(SIZE));
     assert_eq!(row.remote_sent, row.remote_received);

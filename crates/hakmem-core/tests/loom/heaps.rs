@@ -58,7 +58,7 @@ fn one_thread_at_a_time_drains_an_inbox() {
             theirs.free();
         });
         let scavenger_thread = spawn(|| {
-            scavenger::take_from(None, false);
+            scavenger::empty_idle_heaps(None, false);
         });
         let more = Block::new();
         other.join();

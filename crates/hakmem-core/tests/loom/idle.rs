@@ -7,7 +7,7 @@ use hakmem_os::model::{explore, spawn};
 use hakmem_os::slot;
 
 fn scavenge() {
-    scavenger::take_from(Memory::open().as_ref(), true);
+    scavenger::empty_idle_heaps(Memory::open().as_ref(), true);
 }
 
 /// Catches: a heap that is taken although its thread is not blocked any more, or although its slot was not cleared.

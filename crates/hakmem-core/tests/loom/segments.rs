@@ -5,7 +5,7 @@
 
 use hakmem_core::backend::availability;
 use hakmem_core::backend::purge::Purge;
-use hakmem_core::backend::segment::{self, Run, Segment};
+use hakmem_core::backend::segment::{self, Claim, Segment};
 use hakmem_core::base::accounting;
 use hakmem_core::base::sizes::{SLAB, SLABS};
 use hakmem_core::map::metadata;
@@ -25,7 +25,7 @@ fn segment_with(free: usize, used: bool) -> &'static Segment {
 }
 
 /// Writes to every slab of a run, as its owner may, and finds the segment by address.
-fn use_slabs(run: Run) {
+fn use_slabs(run: Claim) {
     for slab in 0..run.slabs {
         note_write(run.base() + slab * SLAB);
     }
@@ -34,7 +34,7 @@ fn use_slabs(run: Run) {
 }
 
 /// Does the same with contents, and checks that slabs are zero where the run says so.
-fn fill_slabs(run: Run) {
+fn fill_slabs(run: Claim) {
     use_slabs(run);
     for slab in 0..run.slabs {
         // SAFETY: this thread has claimed the slab, which is mapped.

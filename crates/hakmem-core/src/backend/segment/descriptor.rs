@@ -62,7 +62,7 @@ unsafe impl Linked for Segment {
 
 /// Claimed slabs: `slabs` slabs of a segment in a row, from slab `first`.
 #[derive(Clone, Copy)]
-pub struct Run {
+pub struct Claim {
     /// The segment that they belong to.
     pub segment: &'static Segment,
     /// Number of the first slab.
@@ -115,7 +115,7 @@ impl Segment {
     }
 
     /// Claims `slabs` slabs in a row, dirty ones rather than clean ones.
-    pub fn claim(&'static self, slabs: usize) -> Option<Run> {
+    pub fn claim(&'static self, slabs: usize) -> Option<Claim> {
         let (first, taken) = self.claim_chosen(|state| {
             let first = find_run(state.dirty, slabs).or_else(|| find_run(state.free, slabs))?;
             Some((first, mask(first, slabs)))
@@ -132,7 +132,7 @@ impl Segment {
 
     /// Accounts for slabs that were just claimed, and returns them as a run. Where the clean ones would exceed the hard
     /// limit, releases all of them and returns `None`.
-    pub(super) fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Run> {
+    pub(super) fn grant(&'static self, first: usize, slabs: usize, taken: State) -> Option<Claim> {
         let clean = taken.free & !taken.dirty;
         if !accounting::charge(clean.count_ones() as usize * SLAB) {
             self.release(taken.dirty, true);
@@ -143,7 +143,7 @@ impl Segment {
             accounting::note_use();
         }
         let prefaulted = clear(&self.prefaulted, taken.free);
-        Some(Run { segment: self, first, slabs, zero: taken.dirty & !prefaulted == 0, resident: taken.dirty != 0 })
+        Some(Claim { segment: self, first, slabs, zero: taken.dirty & !prefaulted == 0, resident: taken.dirty != 0 })
     }
 
     /// Whether the kernel was asked for huge pages here.
@@ -152,7 +152,7 @@ impl Segment {
     }
 
     /// Claims exactly these slabs, if all of them are free. A medium block grows in place by this.
-    pub fn claim_at(&'static self, first: usize, slabs: usize) -> Option<Run> {
+    pub fn claim_at(&'static self, first: usize, slabs: usize) -> Option<Claim> {
         if first + slabs > SLABS {
             return None;
         }
@@ -211,12 +211,12 @@ impl Segment {
     }
 }
 
-impl Run {
+impl Claim {
     /// Returns the slabs of a span that is in use, or was until now.
-    pub fn of(span: &Span) -> Option<Run> {
+    pub fn of(span: &Span) -> Option<Claim> {
         let base = span.base();
         let segment = containing(base)?;
-        Some(Run { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true })
+        Some(Claim { segment, first: base / SLAB % SLABS, slabs: span.slabs(), zero: false, resident: true })
     }
 
     /// Returns the address of the first byte.

@@ -4,7 +4,7 @@
 //! # Safety
 //! The thread that claimed slabs owns their memory until it releases them.
 
-use super::descriptor::{Run, Segment};
+use super::descriptor::{Claim, Segment};
 use super::registry::{self, SPARE_SEGMENTS};
 use super::state::{EVERY_SLAB, State, clear, highest, mask};
 use crate::backend::availability;
@@ -20,7 +20,7 @@ use hakmem_os::atomic::Ordering::{Relaxed, SeqCst};
 use hakmem_os::vm;
 
 /// Maps a new segment, with its first `slabs` slabs claimed; `None` when the system has no memory.
-pub fn map(slabs: usize) -> Option<Run> {
+pub fn map(slabs: usize) -> Option<Claim> {
     if !accounting::charge(slabs * SLAB) {
         return None;
     }
@@ -31,7 +31,7 @@ pub fn map(slabs: usize) -> Option<Run> {
     run
 }
 
-fn map_accounted(slabs: usize) -> Option<Run> {
+fn map_accounted(slabs: usize) -> Option<Claim> {
     let segment = match SPARE_SEGMENTS.pop() {
         Some(segment) => segment,
         // SAFETY: the fields are atomics and cells of numbers and pointers, for which zero is valid. A zero state has
@@ -68,12 +68,12 @@ fn map_accounted(slabs: usize) -> Option<Run> {
     page_map::set_segment(base, ptr::from_ref(segment) as usize);
     page_map::set(base, SLABS, page_map::FREED);
     availability::note_mapped();
-    // From here on another thread may claim slabs by an outdated hint to this descriptor, from the segment that it
-    // described before. The load in `claim_chosen` pairs with this exchange, so that thread finds the base and all else
+    // From here on another thread may claim slabs by a hint that was published when this descriptor described
+    // another segment. The load in `claim_chosen` pairs with this exchange, so that thread finds the base and all else
     // that was stored above. It is an exchange, not a store, for the reason that `availability::publish` gives.
     segment.state.swap(State { free: EVERY_SLAB & !mask(0, slabs), dirty: 0 }.pack(), SeqCst);
     segment.publish();
-    Some(Run { segment, first: 0, slabs, zero: true, resident: false })
+    Some(Claim { segment, first: 0, slabs, zero: true, resident: false })
 }
 
 /// Marks the slabs of an empty span as free in the page map.
@@ -83,7 +83,7 @@ pub fn mark_retired(span: &'static Span) {
 
 /// Releases the slabs of an empty span that [`mark_retired`] was called for.
 pub fn release_retired(span: &'static Span) {
-    if let Some(run) = Run::of(span) {
+    if let Some(run) = Claim::of(span) {
         run.release_marked();
     }
 }
@@ -152,7 +152,7 @@ impl Segment {
         while claimed != 0 {
             let first = claimed.trailing_zeros() as usize;
             let slabs = (claimed >> first).trailing_ones() as usize;
-            let run = Run { segment: self, first, slabs, zero: false, resident: true };
+            let run = Claim { segment: self, first, slabs, zero: false, resident: true };
             claimed &= !mask(first, slabs);
             if run.purge() {
                 purged += slabs * SLAB;
@@ -162,7 +162,7 @@ impl Segment {
     }
 }
 
-impl Run {
+impl Claim {
     /// Releases the slabs with their contents; they stay resident until the decay purges them.
     pub fn release(self) {
         page_map::set(self.base(), self.slabs, page_map::FREED);
@@ -203,7 +203,7 @@ mod tests {
         run.release();
         assert_eq!(segment.state().dirty, 0b1111_1000);
         assert!(!segment.claim_at(3, 2).expect("free").zero, "old contents are not zero");
-        Run { slabs: 2, ..run }.release();
+        Claim { slabs: 2, ..run }.release();
         assert_eq!(segment.purge(Purge::Aged), 0, "slabs that were just freed stay for one pass");
         assert_eq!(segment.purge(Purge::Bytes(SLAB)), SLAB);
         assert_eq!(segment.state().dirty, 0b0111_1000, "the last slab was purged");
@@ -238,14 +238,14 @@ mod tests {
         let run = map(SLABS).expect("memory");
         let segment = run.segment;
         segment.huge.store(true, Relaxed);
-        Run { slabs: huge_pages::SPLIT_FOR - 1, ..run }.release();
+        Claim { slabs: huge_pages::SPLIT_FOR - 1, ..run }.release();
         let pass = || segment.purge(Purge::Aged) != 0;
         assert!(!pass() && !pass() && segment.is_huge(), "too little to split for");
-        Run { first: huge_pages::SPLIT_FOR - 1, slabs: 1, ..run }.release();
+        Claim { first: huge_pages::SPLIT_FOR - 1, slabs: 1, ..run }.release();
         assert!(!pass() && pass() && !segment.is_huge());
         assert_eq!(segment.state().dirty, 0);
         segment.huge.store(true, Relaxed);
-        Run { first: 8, slabs: 1, ..run }.release();
+        Claim { first: 8, slabs: 1, ..run }.release();
         assert!(segment.purge(Purge::All) == SLAB && !segment.is_huge(), "`All` purges any number of slabs");
     }
 }

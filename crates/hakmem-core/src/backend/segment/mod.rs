@@ -6,7 +6,7 @@ mod registry;
 mod mapping;
 mod fork;
 
-pub use descriptor::{Run, Segment, containing, span_of};
+pub use descriptor::{Claim, Segment, containing, span_of};
 pub use fork::after_fork_in_child;
 pub use mapping::{map, mark_retired, release_retired};
 pub use registry::{all, last_number, mapped, number};

@@ -33,7 +33,8 @@ pub fn map_aligned(len: usize, align: usize) -> usize {
     found
 }
 
-/// `None` where the guess was wrong. What the kernel refuses, 0, it would refuse with room for the alignment too.
+/// Maps at a guessed place. Returns `None` if the guess was wrong, and `Some(0)` if the kernel refused: it would refuse a
+/// wider mapping too.
 fn map_by_guess(len: usize, align: usize) -> Option<usize> {
     let hint = (NEXT.load(Relaxed).saturating_sub(len)) & !(align - 1);
     let at = (kernel().map)(hint, len, false);

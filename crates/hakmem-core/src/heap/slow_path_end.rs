@@ -15,7 +15,7 @@ use crate::base::sizes::{MEDIUM_MAX, SEGMENT};
 use crate::map::metadata;
 use crate::reclaim;
 use crate::reclaim::limits;
-use crate::reclaim::purge::everything;
+use crate::reclaim::purge::purge_everything;
 use hakmem_os::atomic::{AtomicU64, Ordering::Relaxed};
 use hakmem_os::kernel::kernel;
 
@@ -109,7 +109,7 @@ fn answer_pending(which: u32) {
 fn flush_and_purge() {
     let _mark = SlowPathMark::set();
     flush_caches();
-    everything();
+    purge_everything();
 }
 
 /// Flushes this thread's caches. Also flushes those of all waiting threads, unless that was done less than
