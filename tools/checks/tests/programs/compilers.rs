@@ -147,7 +147,10 @@ fn gdb() {
     compare("gdb", &["gdb", "gcc"], |scene| {
         scene.prepare(Step::new("gcc").args("-g -O0 -pthread -o program").arg(input("gdb/program.c")));
         let output = scene.run(Step::new("gdb").args("-nx -batch -x").arg(input("gdb/commands.gdb")).arg("program"));
-        for seen in ["walk_list (n=0", "#13 main ()", "renamed", "\"hello\"", "from the other thread"] {
+        // As the commands say: with some processors gdb cannot call functions, with the preload and without.
+        let by_calls: &[&str] =
+            if output.contains("no calls: Couldn't write") { &[] } else { &["renamed", "\"hello\""] };
+        for seen in ["walk_list (n=0", "#13 main ()", "from the other thread"].iter().chain(by_calls) {
             assert!(output.contains(seen), "gdb did not show {seen}:\n{output}");
         }
     });
