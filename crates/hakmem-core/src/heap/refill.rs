@@ -9,7 +9,7 @@ use super::cache_budget::MISS_COST;
 use super::counters::uncount_stray_free;
 use super::entry::{class_in, entry_for, is_small};
 use super::layout::{Heap, Locked};
-use super::remote::take_prefetch_hint;
+use super::remote::prefetch_hint;
 use crate::backend::availability;
 use crate::backend::slabs;
 use crate::backend::span::{Span, next_of, set_next};
@@ -231,7 +231,7 @@ impl Locked<'_> {
             let class = class_in(entry);
             if class > 0 {
                 // SAFETY: blocks above the first class have a second word.
-                prefetch(unsafe { take_prefetch_hint(block) });
+                prefetch(unsafe { prefetch_hint(block) });
             }
             let (bin, lane) = (&self.heap.bins[class], &self.heap.lanes[class]);
             if bin.head.load(Relaxed) == block {
