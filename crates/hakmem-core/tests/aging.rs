@@ -9,10 +9,12 @@ mod clock;
 mod common;
 
 use hakmem_core::base::demand;
+use hakmem_core::base::guard::{self, OnMisuse};
 use hakmem_core::base::sizes::class_of;
 use hakmem_core::{debug, heap, policy, reclaim, scavenger, stats};
 use hakmem_os::kernel::replace;
 use hakmem_os::task::Memory;
+use std::collections::HashSet;
 
 const SIZE: usize = 224;
 const BLOCKS: usize = 30_000;
@@ -84,6 +86,43 @@ fn a_thread_that_is_awake_gives_back_what_it_does_not_use() {
     let refills = stats::row(class_of(48)).refills;
     (0..20).for_each(|_| pass(&memory, 48));
     assert!(stats::row(class_of(48)).refills <= refills + 1, "blocks that are used in each pass stay cached");
+    a_class_that_was_idle_keeps_what_it_uses_afterwards(&memory);
+    a_list_that_a_double_free_made_a_circle_is_mended(&memory);
     common::check_counters();
     debug::validate().expect("a sound heap");
+}
+
+fn a_class_that_was_idle_keeps_what_it_uses_afterwards(memory: &Memory) {
+    const IDLE: usize = 768;
+    let blocks: Vec<usize> = (0..300).map(|_| allocate(IDLE)).collect();
+    // One block in each ten stays in use, so the spans stay, with blocks to give.
+    let (live, dead): (Vec<_>, Vec<_>) = blocks.into_iter().enumerate().partition(|(number, _)| number % 10 == 0);
+    dead.into_iter().for_each(|(_, block)| free(block));
+    (0..4).for_each(|_| pass(memory, 48));
+    free(allocate(IDLE));
+    let refills = stats::row(class_of(IDLE)).refills;
+    pass(memory, 48);
+    let more: Vec<usize> = (0..10).map(|_| allocate(IDLE)).collect();
+    assert_eq!(stats::row(class_of(IDLE)).refills, refills, "what came into the bin since the last aging is not old");
+    more.into_iter().chain(live.into_iter().map(|(_, block)| block)).for_each(free);
+}
+
+fn a_list_that_a_double_free_made_a_circle_is_mended(memory: &Memory) {
+    const TWICE: usize = 320;
+    guard::set_action(OnMisuse::Ignore);
+    let reports = guard::reports();
+    let blocks: Vec<usize> = (0..1500).map(|_| allocate(TWICE)).collect();
+    blocks[..1000].iter().copied().for_each(free);
+    pass(memory, TWICE);
+    // So many frees lie between that no other check sees it.
+    blocks[1000..1021].iter().copied().for_each(free);
+    free(blocks[1000]);
+    pass(memory, TWICE);
+    assert_eq!(guard::reports() - reports, 1, "the double free is noticed");
+    debug::validate().expect("a sound heap");
+    let live = &blocks[1021..];
+    let more: Vec<usize> = (0..3000).map(|_| allocate(TWICE)).collect();
+    let different: HashSet<usize> = more.iter().chain(live).copied().collect();
+    assert_eq!(different.len(), more.len() + live.len(), "no block is handed out twice");
+    more.iter().chain(live).copied().for_each(free);
 }

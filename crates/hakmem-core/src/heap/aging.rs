@@ -57,14 +57,19 @@ impl Locked<'_> {
         let is_idle = lane.aged_others.replace(others) == others && pops == 0;
         if is_idle {
             heap.sell(class);
-            return self.empty_class(class);
-        }
-        let unused = lane.aged_held.get().min(lane.held.get()).saturating_sub(pops);
-        if unused != 0 {
-            self.put_back_oldest(class, unused);
+            self.empty_class(class);
+        } else {
+            let unused = || lane.aged_held.get().min(lane.held.get()).saturating_sub(pops);
+            // A list that a double free closed to a circle cannot be cut: its parts would have blocks in common.
+            if unused() != 0 && !heap.is_sound(class, 0, lane.held.get()) {
+                self.mend(class);
+            }
+            if unused() != 0 {
+                self.put_back_oldest(class, unused());
+            }
+            heap.grant(class);
         }
         lane.aged_held.set(lane.held.get());
-        heap.grant(class);
     }
 
     /// Puts the oldest `count` blocks of a settled bin back into their spans. The bin holds at least `count` blocks.
@@ -83,7 +88,7 @@ impl Locked<'_> {
             last = if last == 0 { 0 } else { unsafe { next_of(last) } };
         }
         if last == 0 {
-            // A block was freed twice, so the list is shorter than its count.
+            // A signal handler has allocated from the list since it was counted.
             return bin.append(first);
         }
         // SAFETY: as above. The part of the list that stays ends at `last`.

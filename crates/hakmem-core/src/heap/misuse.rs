@@ -183,7 +183,7 @@ impl Heap {
     /// Whether the first `steps` blocks of a settled bin form a sound list: each is a block of this bin, they form no
     /// circle, and the list is as long as its count. The first `checked` of them are also compared with the marks of
     /// their spans.
-    fn is_sound(&self, class: usize, checked: u32, steps: u32) -> bool {
+    pub(super) fn is_sound(&self, class: usize, checked: u32, steps: u32) -> bool {
         let held = self.lanes[class].held.get();
         let steps = steps.min(held);
         let (mut block, mut left) = (self.bins[class].head.load(Relaxed), steps);
